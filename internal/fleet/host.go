@@ -1,0 +1,56 @@
+package fleet
+
+import "time"
+
+// Host is a machine as it stands: what it is, and what it needs after updates that were installed already.
+type Host struct {
+	Name string `json:"name"`
+	// OS is the system's name for people: Debian GNU/Linux 12 (bookworm).
+	OS string `json:"os"`
+	// OSID and OSVersion are os-release's ID and VERSION_ID: debian, 12. For other systems GOOS and a version.
+	OSID      string `json:"os_id"`
+	OSVersion string `json:"os_version"`
+	// Kernel is the running kernel's release: 6.1.0-28-amd64.
+	Kernel string `json:"kernel"`
+	// Arch is the machine's architecture as Go names it: amd64, arm64.
+	Arch     string    `json:"arch"`
+	BootedAt time.Time `json:"booted_at,omitzero"`
+	Reboot   Reboot    `json:"reboot"`
+	Restart  Restart   `json:"restart"`
+}
+
+// Need is one of three answers to whether something is needed.
+type Need string
+
+// The three answers.
+const (
+	Needed      Need = "yes"
+	NotNeeded   Need = "no"
+	NeedUnknown Need = "unknown"
+)
+
+// Reboot says whether the host must be rebooted for updates that are installed to take effect.
+type Reboot struct {
+	Needed Need `json:"needed"`
+	// Because names the reasons: the packages that ask for it, a newer kernel. For unknown, why it is so.
+	Because []string `json:"because"`
+}
+
+// Restart says which services still run code from files that an update has replaced.
+type Restart struct {
+	Needed Need `json:"needed"`
+	// Because says why the answer is unknown or not whole, for instance that other users' processes cannot be read.
+	Because  string    `json:"because"`
+	Services []Service `json:"services"`
+}
+
+// Service is something that runs: a unit of the service manager, a container, or a process of a user's session.
+type Service struct {
+	// Name is the unit (nginx.service), the container (its short id), or the command where it belongs to neither.
+	Name string `json:"name"`
+	// Kind is unit, container, session or process.
+	Kind string `json:"kind"`
+	PIDs []int  `json:"pids"`
+	// Files are the replaced files that it still runs, sorted.
+	Files []string `json:"files"`
+}

@@ -1,0 +1,71 @@
+// Package machine is the computer underfoot: it reads files, runs commands and tells facts of a host. Everything that
+// looks at a host goes through a [Machine], so that a recorded or a throw-away one (a folder with a root file system, a
+// list of answers) can take its place in tests.
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Machine is a computer to look at. Its fields are set once, before use; it is then safe for many goroutines.
+type Machine struct {
+	// Root is the folder that holds the machine's file system: "/" for the computer that we run on.
+	Root string
+	// Runner runs its commands.
+	Runner Runner
+	// Now is its clock.
+	Now func() time.Time
+}
+
+// Local is the computer that we run on.
+func Local() *Machine {
+	return &Machine{Root: "/", Runner: Exec{}, Now: time.Now}
+}
+
+// Path gives the place on this computer of a file of the machine. The name is absolute on the machine.
+func (m *Machine) Path(name string) string {
+	return filepath.Join(m.Root, filepath.FromSlash(name))
+}
+
+// Open opens a file of the machine for reading.
+func (m *Machine) Open(name string) (*os.File, error) { return os.Open(m.Path(name)) }
+
+// Stat describes a file of the machine; it follows symbolic links.
+func (m *Machine) Stat(name string) (fs.FileInfo, error) { return os.Stat(m.Path(name)) }
+
+// ReadDir lists a folder of the machine, sorted by name.
+func (m *Machine) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(m.Path(name)) }
+
+// ErrTooLarge is returned where a file or an output goes over its bound.
+var ErrTooLarge = errors.New("larger than its bound")
+
+// ReadFile reads a whole file of the machine, at most limit bytes: a larger one is [ErrTooLarge].
+func (m *Machine) ReadFile(name string, limit int64) ([]byte, error) {
+	f, err := m.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, name, limit)
+}
+
+func readAll(r io.Reader, name string, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("read %s: over %d bytes: %w", name, limit, ErrTooLarge)
+	}
+	return data, nil
+}
+
+// Run runs a command on the machine; see [Runner].
+func (m *Machine) Run(ctx context.Context, c Command) (Result, error) { return m.Runner.Run(ctx, c) }
