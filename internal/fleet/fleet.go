@@ -34,6 +34,8 @@ type Finding struct {
 	Because string `json:"because"`
 	// Remedy is what a person can do about it; empty when there is nothing to mend.
 	Remedy string `json:"remedy"`
+	// ScannedAt is when the source was looked at.
+	ScannedAt time.Time `json:"scanned_at"`
 	// AsOf is the age of the knowledge, not of the scan: for a package manager when its oldest list was published,
 	// for images when the oldest answer was given by a registry. Absent when nothing is known.
 	AsOf time.Time `json:"as_of,omitzero"`
@@ -65,6 +67,9 @@ type Update struct {
 	Blocked Block `json:"blocked"`
 	// BlockedBecause is the detail: the pin, the percentage, the package in the way.
 	BlockedBecause string `json:"blocked_because,omitempty"`
+	// StaleSince is set on an update that is remembered and that later scans could neither confirm nor rule out: when the
+	// first of them was. See [Finding.After].
+	StaleSince time.Time `json:"stale_since,omitzero"`
 
 	*ImageUpdate
 }

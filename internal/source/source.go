@@ -71,10 +71,12 @@ func scanOne(ctx context.Context, m *machine.Machine, s Source, refresh bool) fl
 		refreshed = guard(func() error { return r.Refresh(ctx, m) })
 	}
 	var found fleet.Finding
+	began := m.Now().UTC()
 	err := guard(func() (err error) {
 		found, err = s.Scan(ctx, m)
 		return err
 	})
+	found.ScannedAt = began
 	return finish(found, s.Name(), errors.Join(refreshed, err))
 }
 

@@ -1,0 +1,99 @@
+// Verdict reads the JSON of `go test -json` from the file it is given and prints what a person wants to know: the output
+// of what failed, every skipped test with its reason, and one closing line. It exits 1 when anything failed or nothing ran.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// event is one line of test2json (go doc test2json).
+type event struct {
+	Action, Package, Test, Output string
+	Elapsed                       float64
+}
+
+type key struct{ pkg, test string }
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: verdict FILE")
+		os.Exit(2)
+	}
+	f, err := os.Open(os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "verdict:", err)
+		os.Exit(2)
+	}
+	defer f.Close()
+	if !judge(f, os.Stdout) {
+		os.Exit(1) //nolint:gocritic // the file is only read
+	}
+}
+
+// judge prints the verdict and says whether all is well.
+func judge(r io.Reader, w io.Writer) bool {
+	output := map[key][]string{}
+	var passed, failed, skipped int
+	broken := false
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			fmt.Fprintln(w, lines.Text()) // a compiler's words
+			continue
+		}
+		k := key{e.Package, e.Test}
+		switch e.Action {
+		case "output", "build-output":
+			output[k] = append(output[k], e.Output)
+		case "pass":
+			passed += count(e)
+			tellPackage(w, e)
+			delete(output, k)
+		case "skip":
+			skipped += count(e)
+			if e.Test != "" {
+				fmt.Fprintf(w, "skip %s %s\n%s", e.Package, e.Test, strings.Join(output[k], ""))
+			}
+		case "fail":
+			failed += count(e)
+			broken = true
+			fmt.Fprintf(w, "FAIL %s %s\n%s", e.Package, e.Test, strings.Join(output[k], ""))
+		case "build-fail":
+			broken = true
+		}
+	}
+	if lines.Err() != nil {
+		fmt.Fprintln(w, "verdict:", lines.Err())
+		broken = true
+	}
+	if broken && failed == 0 {
+		failed = 1 // a package that did not build, or ended outside a test
+	}
+	for k, lines := range output {
+		if broken && k.test == "" {
+			fmt.Fprint(w, strings.Join(lines, ""))
+		}
+	}
+	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", passed, failed, skipped)
+	return !broken && passed > 0
+}
+
+func count(e event) int {
+	if e.Test == "" {
+		return 0
+	}
+	return 1
+}
+
+func tellPackage(w io.Writer, e event) {
+	if e.Test == "" {
+		fmt.Fprintf(w, "ok   %s %.1fs\n", e.Package, e.Elapsed)
+	}
+}
