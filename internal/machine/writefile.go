@@ -1,0 +1,46 @@
+package machine
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// WriteFile puts a whole file in place, or leaves what was there: a reader sees the old content or the new one and never a part,
+// also after a crash or a power cut, and of two writers one wins whole. The folder is made where it is missing, for its
+// owner only. A process that is killed while it writes may leave a file named .NAME.*.tmp behind.
+func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	dir, name := filepath.Split(path)
+	if err := os.MkdirAll(filepath.Clean(dir), 0o700); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	f, err := os.CreateTemp(filepath.Clean(dir), "."+name+".*.tmp")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	err = fill(f, data, perm)
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// fill writes a temporary file down to the disk and closes it: a rename may reach the disk before what was only buffered.
+func fill(f *os.File, data []byte, perm fs.FileMode) error {
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Chmod(perm); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return f.Close()
+}
