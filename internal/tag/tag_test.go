@@ -215,8 +215,8 @@ func FuzzNewer(f *testing.F) {
 
 // BenchmarkNewer is a repository with as many tags as a registry is asked for.
 func BenchmarkNewer(b *testing.B) {
-	var tags []string
-	for i := range 10_000 {
+	tags := make([]string, 0, 10_000)
+	for i := range cap(tags) {
 		tags = append(tags, fmt.Sprintf("1.%d.%d-alpine3.%d", i/100, i%100, i%20))
 	}
 	for b.Loop() {
