@@ -1,0 +1,119 @@
+// Package docker is the source of container image updates, for Docker and for Podman's Docker API. It lists the engine's
+// containers and images (two requests; more only where the lists do not say enough), asks each image's registry what
+// the tag points to now, and answers for every container, running or stopped: current, update, pinned, local, gone, or
+// unknown because. The comparison is of like with like: a [fleet.Digest] names a manifest or an index, as a registry
+// does; a [fleet.ImageID] on the classic store and in Podman is a config. Where digests differ, what decides is the image for the container's
+// own platform behind them. Newer version tags are a second answer beside the first, and change nothing in it.
+package docker
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"redflag/internal/fleet"
+	"redflag/internal/machine"
+	"redflag/internal/registry"
+)
+
+// Source finds the image updates of one brand of engine. Docker and Podman are the two that exist; see [New] and [NewPodman].
+type Source struct {
+	brand    brand
+	reg      *registry.Client
+	host     string
+	getenv   func(string) string
+	patience time.Duration
+}
+
+// Options steer a source. The zero value is what a person's shell would do.
+type Options struct {
+	// Host is where the engine listens, as DOCKER_HOST has it; empty looks into the environment and then for sockets.
+	Host string
+	// Getenv gives the environment; nil means os.Getenv.
+	Getenv func(string) string
+}
+
+// New gives the source for Docker. It asks DOCKER_HOST where that is set, else the sockets of the system's and of the user's own
+// (rootless) engine.
+func New(reg *registry.Client, opt Options) *Source { return newSource(reg, opt, dockerBrand) }
+
+// NewPodman gives the source for Podman's Docker API: CONTAINER_HOST where that is set, else the system's and the user's socket.
+// Podman without its API service is usual, and is not present.
+func NewPodman(reg *registry.Client, opt Options) *Source { return newSource(reg, opt, podmanBrand) }
+
+// patience is how long an engine may take for one answer: socket activation starts a cold dockerd in about 10 s.
+const patience = 20 * time.Second
+
+func newSource(reg *registry.Client, opt Options, b brand) *Source {
+	if opt.Getenv == nil {
+		opt.Getenv = os.Getenv
+	}
+	return &Source{brand: b, reg: reg, host: opt.Host, getenv: opt.Getenv, patience: patience}
+}
+
+// Name implements source.Source.
+func (s *Source) Name() string { return s.brand.name }
+
+// Present implements source.Source: there is a socket, an address, or the program of an engine.
+func (s *Source) Present(m *machine.Machine) bool {
+	if len(s.hosts(m)) > 0 {
+		return true
+	}
+	for _, program := range s.brand.programs {
+		if _, err := m.Stat(program); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Scan implements source.Source. The finding has a check for every image that containers run; the error is not nil when one of them is
+// unknown.
+func (s *Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, error) {
+	subjects, lost := s.look(ctx, m)
+	if ctx.Err() != nil {
+		return fleet.Finding{}, ctx.Err()
+	}
+	j := &judge{reg: s.reg, now: m.Now}
+	verdicts := j.judgeAll(ctx, subjects)
+	newer := j.newerTags(ctx, subjects, verdicts)
+	if ctx.Err() != nil {
+		return fleet.Finding{}, ctx.Err()
+	}
+	finding := report(subjects, verdicts, newer)
+	return finding, errors.Join(lost, unanswered(subjects, verdicts))
+}
+
+// look asks every engine what it runs. One that does not answer is in the error; the others' subjects are there all the same.
+func (s *Source) look(ctx context.Context, m *machine.Machine) ([]*subject, error) {
+	hosts := s.hosts(m)
+	if len(hosts) == 0 {
+		return nil, s.brand.notRunning("there is no socket")
+	}
+	subjects := make([][]*subject, len(hosts))
+	errs := make([]error, len(hosts))
+	var wg sync.WaitGroup
+	for i, host := range hosts {
+		wg.Go(func() { subjects[i], errs[i] = s.lookAt(ctx, host) })
+	}
+	wg.Wait()
+	var all []*subject
+	for _, list := range subjects {
+		all = append(all, list...)
+	}
+	return all, errors.Join(errs...)
+}
+
+func (s *Source) lookAt(ctx context.Context, host string) ([]*subject, error) {
+	e, err := connect(ctx, s.brand, host, s.patience)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := e.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return group(e, seen), nil
+}
