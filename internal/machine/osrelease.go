@@ -49,7 +49,7 @@ func unquote(s string) string {
 			escaped = true
 		case quote == 0 && (c == '"' || c == '\''):
 			quote = c
-		case c == quote:
+		case quote != 0 && c == quote:
 			quote = 0
 		case quote == 0 && (c == ' ' || c == '\t'):
 			return b.String() // what follows is another word, or a comment
