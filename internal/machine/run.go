@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -61,18 +62,30 @@ func Environment() []string {
 	return env
 }
 
-// LookPath finds a program in the fixed search path.
+// LookPath finds a program in the fixed search path. An absolute path stands for itself; where no program is, the error is
+// [ErrNotInstalled].
 func LookPath(name string) (string, error) {
-	if filepath.IsAbs(name) {
-		return name, nil
+	candidates := []string{name}
+	if !filepath.IsAbs(name) {
+		candidates = candidates[:0]
+		for _, dir := range path {
+			candidates = append(candidates, filepath.Join(dir, name))
+		}
 	}
-	for _, dir := range path {
-		full := filepath.Join(dir, name)
-		if info, err := os.Stat(full); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
-			return full, nil
+	for _, file := range candidates {
+		if isProgram(file) {
+			return file, nil
 		}
 	}
 	return "", fmt.Errorf("%s: %w", name, ErrNotInstalled)
+}
+
+func isProgram(file string) bool {
+	info, err := os.Stat(file)
+	if err != nil || info.IsDir() {
+		return false
+	}
+	return info.Mode()&0o111 != 0 || runtime.GOOS == "windows" // which has no such bit
 }
 
 // Exec runs commands on the computer that we run on: with [Environment], no standard input and a process group of their own.
@@ -96,7 +109,7 @@ func (Exec) Run(ctx context.Context, c Command) (Result, error) {
 	cmd.WaitDelay = 2 * time.Second // a grandchild that keeps the pipe open does not keep us
 	ownGroup(cmd)
 	err = cmd.Run()
-	result := Result{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Code: cmd.ProcessState.ExitCode()}
+	result := Result{Stdout: stdout.kept.Bytes(), Stderr: stderr.kept.Bytes(), Code: cmd.ProcessState.ExitCode()}
 	if ctx.Err() != nil {
 		return result, fmt.Errorf("run %s: %w", c.Name, ctx.Err())
 	}
@@ -110,19 +123,20 @@ func (Exec) Run(ctx context.Context, c Command) (Result, error) {
 	return result, nil
 }
 
-// bounded keeps the first limit bytes and swallows the rest, so that the child does not block.
+// bounded keeps the first limit bytes and swallows the rest, so that the child does not block. Its buffer is no embedded one:
+// io.Copy would find that one's ReadFrom, which knows no bound.
 type bounded struct {
-	bytes.Buffer
+	kept  bytes.Buffer
 	limit int64
 	over  bool
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := b.limit - int64(b.Len())
+	room := b.limit - int64(b.kept.Len())
 	if int64(len(p)) > room {
 		b.over = true
-		b.Buffer.Write(p[:room])
+		b.kept.Write(p[:room])
 		return len(p), nil
 	}
-	return b.Buffer.Write(p)
+	return b.kept.Write(p)
 }
