@@ -41,10 +41,12 @@ func TestFactsOfAServerAfterAnUpgrade(t *testing.T) {
 			"updated packages ask for it: libc6, linux-image-6.1.0-30-amd64",
 			"kernel 6.1.0-30-amd64 is installed, 6.1.0-28-amd64 is running",
 			"process 1 still runs replaced files: libpcre2-8.so.0.11.2",
+			"dbus.service, which only a reboot restarts safely, still runs replaced files: libpcre2-8.so.0.11.2",
 		}},
 		Restart: fleet.Restart{Needed: fleet.Needed, Services: []fleet.Service{
 			{Name: "8f3a5c1d9e2b", Kind: "container", PIDs: []int{400}, Files: []string{"/usr/lib/libssl.so.3"}},
 			{Name: "backup\ufffd[2J", Kind: "process", PIDs: []int{500}, Files: []string{"/opt/backup/bin/backup"}},
+			{Name: "dbus.service", Kind: "unit", PIDs: []int{71}, Files: []string{pcre}},
 			{Name: "init.scope", Kind: "unit", PIDs: []int{1}, Files: []string{pcre}},
 			{Name: "nginx.service", Kind: "unit", PIDs: []int{86, 88}, Files: []string{pcre, "/usr/sbin/nginx"}},
 			{Name: "session-3.scope", Kind: "session", PIDs: []int{300}, Files: []string{"/usr/bin/tmux"}},

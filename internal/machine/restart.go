@@ -3,7 +3,7 @@ package machine
 import (
 	"cmp"
 	"fmt"
-	"path/filepath"
+	"path"
 	"slices"
 
 	"redflag/internal/fleet"
@@ -99,14 +99,25 @@ func (u inUse) hint() string {
 	return ": run as root"
 }
 
-// initReasons gives the reason for a reboot where process 1, which nobody restarts otherwise, runs replaced files.
-func (u inUse) initReasons() []string {
-	if len(u.initFiles) == 0 {
-		return nil
+// rebootReasons gives the reasons for a reboot among what was found: process 1, and the message bus on which everything else
+// hangs, are not restarted on a running system.
+func (u inUse) rebootReasons() []string {
+	var reasons []string
+	if len(u.initFiles) > 0 {
+		reasons = append(reasons, "process 1 still runs replaced files: "+baseNames(u.initFiles))
 	}
-	names := make([]string, 0, len(u.initFiles))
-	for _, f := range u.initFiles {
-		names = append(names, filepath.Base(f))
+	for _, s := range u.services {
+		if s.Kind == unit && (s.Name == "dbus.service" || s.Name == "dbus-broker.service") {
+			reasons = append(reasons, s.Name+", which only a reboot restarts safely, still runs replaced files: "+baseNames(s.Files))
+		}
 	}
-	return []string{"process 1 still runs replaced files: " + enumerate(names)}
+	return reasons
+}
+
+func baseNames(files []string) string {
+	names := make([]string, 0, len(files))
+	for _, f := range files {
+		names = append(names, path.Base(f))
+	}
+	return enumerate(names)
 }

@@ -44,8 +44,8 @@ type Runner interface {
 // ErrNotInstalled: there is no such program on the machine.
 var ErrNotInstalled = errors.New("not installed")
 
-// path is where programs are looked for: fixed, so that neither a bare cron environment nor a user's own programs matter.
-var path = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+// searchPath is where programs are looked for: fixed, so that neither a bare cron environment nor a user's own programs matter.
+var searchPath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
 // Environment is what every child gets: no locale (LC_ALL beats LANG and LANGUAGE, and a translated apt answers nothing that
 // can be read), no time zone, no terminal, and no variable of ours but HOME and the proxies.
@@ -68,7 +68,7 @@ func LookPath(name string) (string, error) {
 	candidates := []string{name}
 	if !filepath.IsAbs(name) {
 		candidates = candidates[:0]
-		for _, dir := range path {
+		for _, dir := range searchPath {
 			candidates = append(candidates, filepath.Join(dir, name))
 		}
 	}

@@ -1,0 +1,111 @@
+package machine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"redflag/internal/fleet"
+)
+
+func TestWhatCouldNotBeSeenIsNeverANo(t *testing.T) {
+	nginx := sight{state: seen, owner: owner{unit, "nginx.service"}, files: []string{"/usr/sbin/nginx"}}
+	clean, other, ended := sight{state: seen}, sight{state: hidden}, sight{state: gone}
+	service := []fleet.Service{{Name: "nginx.service", Kind: "unit", PIDs: []int{2}, Files: []string{"/usr/sbin/nginx"}}}
+	none := []fleet.Service{}
+	const others = "1 of 2 processes belong to other users: run as root to see them"
+	cases := []struct {
+		name   string
+		sights []sight
+		before inUse
+		want   fleet.Restart
+	}{
+		{"all seen", []sight{clean, clean}, inUse{}, fleet.Restart{Needed: fleet.NotNeeded, Services: none}},
+		{"one ended", []sight{clean, ended}, inUse{}, fleet.Restart{Needed: fleet.NotNeeded, Services: none}},
+		{"one found", []sight{clean, nginx}, inUse{}, fleet.Restart{Needed: fleet.Needed, Services: service}},
+		{"one hidden", []sight{other, clean}, inUse{}, fleet.Restart{Needed: fleet.NeedUnknown, Because: others, Services: none}},
+		{"one found, one hidden", []sight{other, nginx}, inUse{}, fleet.Restart{Needed: fleet.Needed, Because: others, Services: service}},
+		{"hidden from root", []sight{other, clean}, inUse{root: true}, fleet.Restart{
+			Needed: fleet.NeedUnknown, Services: none,
+			Because: "1 of 2 processes cannot be read, not even by root: a container or a security module keeps them apart",
+		}},
+		{"cut short", []sight{clean, clean}, inUse{cut: "interrupted"}, fleet.Restart{Needed: fleet.NeedUnknown, Because: "interrupted", Services: none}},
+		{"one is too large", []sight{clean, {state: seen, partial: true}}, inUse{}, fleet.Restart{
+			Needed: fleet.NeedUnknown, Because: "process 2 has more memory mappings than are read", Services: none,
+		}},
+	}
+	for _, c := range cases {
+		found := c.before
+		found.add([]int{1, 2}, c.sights)
+		if diff := cmp.Diff(c.want, found.restart()); diff != "" {
+			t.Errorf("%s:\n%s", c.name, diff)
+		}
+	}
+}
+
+// withProcess makes a machine with process 1 and another one that has the given mappings.
+func withProcess(t *testing.T, maps string) *Machine {
+	t.Helper()
+	m := &Machine{Root: t.TempDir()}
+	for name, content := range map[string]string{"proc/1/maps": "x\n", "proc/9/maps": maps, "proc/9/comm": "daemon\n"} {
+		if err := WriteFile(filepath.Join(m.Root, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+func TestAFileThatIsStillThereWasNotReplaced(t *testing.T) {
+	const line = "7f3bd8d00000-7f3bd8d1d000 r-xp 00004000 fe:00 %d                   /usr/bin/daemon (deleted)\n"
+	m := withProcess(t, "")
+	program := filepath.Join(m.Root, "usr/bin/daemon")
+	if err := WriteFile(program, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inode, ok := inodeOf(info)
+	if !ok {
+		t.Skip("files have no numbers here")
+	}
+	for number, want := range map[uint64]int{inode: 0, inode + 1: 1} {
+		if err := WriteFile(filepath.Join(m.Root, "proc/9/maps"), fmt.Appendf(nil, line, number), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if found := m.replacedInUse(t.Context()); len(found.services) != want {
+			t.Errorf("mapped %d, on disk %d: %+v", number, inode, found.services)
+		}
+	}
+}
+
+func TestWhereProcessesAreHiddenTheAnswerSaysSo(t *testing.T) {
+	m := withProcess(t, "x\n")
+	if err := os.RemoveAll(filepath.Join(m.Root, "proc/1")); err != nil {
+		t.Fatal(err)
+	}
+	got := m.replacedInUse(t.Context()).restart()
+	if got.Needed != fleet.NeedUnknown || !strings.Contains(got.Because, "hidepid") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAProcessOfEndlessMappingsIsReadInPart(t *testing.T) {
+	m := withProcess(t, "7f3bd8d00000-7f3bd8d1d000 r-xp 00004000 fe:00 7 /usr/bin/daemon (deleted)\n")
+	if err := os.Truncate(filepath.Join(m.Root, "proc/9/maps"), maxMaps+1); err != nil {
+		t.Fatal(err)
+	}
+	got := m.replacedInUse(t.Context()).restart()
+	want := fleet.Restart{
+		Needed: fleet.Needed, Because: "process 9 has more memory mappings than are read",
+		Services: []fleet.Service{{Name: "daemon", Kind: "process", PIDs: []int{9}, Files: []string{"/usr/bin/daemon"}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
