@@ -8,12 +8,24 @@ import (
 // maxNumbers is how many numbers make a version; what follows belongs to the suffix.
 const maxNumbers = 4
 
-// wellFormed is the grammar of a tag (OCI distribution-spec, "Pulling manifests"). A registry may send anything.
-var wellFormed = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+// maxLength is how long a tag may be.
+const maxLength = 128
+
+// wellFormed holds a tag to its grammar (OCI distribution-spec, "Pulling manifests"). A registry may send anything.
+func wellFormed(tag string) bool {
+	for i := range len(tag) {
+		c := tag[i]
+		word := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+		if !word && (i == 0 || c != '.' && c != '-') {
+			return false
+		}
+	}
+	return tag != "" && len(tag) <= maxLength
+}
 
 // parse reads a tag as prefix, numbers, stage and suffix: v | 2.0.0 | -rc.1 | -alpine.
 func parse(tag string) (version, bool) {
-	if !wellFormed.MatchString(tag) || moving(tag) {
+	if !wellFormed(tag) || moving(tag) {
 		return version{}, false
 	}
 	prefix, numbers, rest, ok := cutDate(tag)
@@ -41,6 +53,9 @@ var dashed = regexp.MustCompile(`^([^0-9]*)((?:19|2[01])\d\d-(?:0[1-9]|1[0-2])-(
 
 // cutDate reads a dashed date as one number.
 func cutDate(tag string) (prefix string, numbers []string, rest string, ok bool) {
+	if strings.Count(tag, "-") < 2 { // what most tags are spared
+		return "", nil, "", false
+	}
 	m := dashed.FindStringSubmatch(tag)
 	if m == nil {
 		return "", nil, "", false
@@ -60,10 +75,10 @@ func cutPrefix(tag string) (prefix, rest string, ok bool) {
 	place := -1
 	for at, word := range dashWords(tag) {
 		i := strings.IndexAny(word, digits)
-		if i < 0 || architecture.MatchString(word) {
+		leading := i == 0 || i == 1 && (word[0] == 'v' || word[0] == 'V')
+		if i < 0 || !leading && architecture.MatchString(word) {
 			continue
 		}
-		leading := i == 0 || i == 1 && (word[0] == 'v' || word[0] == 'V')
 		if place < 0 || leading {
 			place = at + i
 			ok = !isHash(word)
@@ -115,7 +130,7 @@ var compactDate = regexp.MustCompile(`^(?:19|2[01])\d\d(?:0[1-9]|1[0-2])(?:0[1-9
 
 func schemeOf(first string) scheme {
 	switch {
-	case compactDate.MatchString(first):
+	case len(first) >= len("20240101") && compactDate.MatchString(first):
 		return date
 	case len(first) == 4 && "1900" <= first && first < "3000":
 		return year
@@ -145,6 +160,9 @@ func isHash(word string) bool {
 var stages = regexp.MustCompile(`^(?i:[-._]?(alpha|beta|rc|preview|pre)[-._]?(\d*)|(a|b)(\d+))(?:[-._]|$)`)
 
 func cutStage(rest string) (stage, string) {
+	if rest == "" {
+		return stage{}, ""
+	}
 	m := stages.FindStringSubmatchIndex(rest)
 	if m == nil {
 		return stage{}, rest

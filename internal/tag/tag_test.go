@@ -36,6 +36,7 @@ func TestNewerGivesTheBestOfEachLevel(t *testing.T) {
 		{"1.2.3-ls215", "1.2.3-ls99 1.2.3-ls215 1.2.3-ls216 1.2.4-ls3 1.3.0-ls1 version-1.4.0", Best{"1.2.4-ls3", "1.3.0-ls1", ""}},
 		{"1.2.3-ls215", "1.2.3-ls216", Best{Patch: "1.2.3-ls216"}},
 		{"v1.28.3-k3s1", "v1.28.3-k3s2 v1.29.0-k3s1", Best{"v1.28.3-k3s2", "v1.29.0-k3s1", ""}},
+		{"7.2.0-v6", "7.2.0-v10 7.4.0-v0 7.4.0", Best{Patch: "7.2.0-v10", Minor: "7.4.0-v0"}},
 		{"1.2.3-4", "1.2.3-5 1.2.3", Best{Patch: "1.2.3-5"}},
 		{"16.5.1-ce.0", "16.5.2-ce.0 16.6.0-ce.0 16.6.0-ee.0", Best{"16.5.2-ce.0", "16.6.0-ce.0", ""}},
 		{"1.32.5.7349-8f4248874", "1.40.0.7998-c29d4c0c8 1.32.5.7349-aaaaaaa11 1.41.0.1-plexpass", Best{Minor: "1.40.0.7998-c29d4c0c8"}},
@@ -52,6 +53,7 @@ func TestNewerGivesTheBestOfEachLevel(t *testing.T) {
 		{"1.2.3-arm32v5", "1.2.3-arm32v7 1.2.4-arm64v8 1.2.4-arm32v5", Best{Patch: "1.2.4-arm32v5"}},
 		{"arm64v8-1.2.3-ls2", "arm64v8-1.2.4-ls1 amd64-1.2.5-ls1 1.2.6-ls1", Best{Patch: "arm64v8-1.2.4-ls1"}},
 		{"1.2.3-x86_64", "1.2.4-x86_64 1.2.5-aarch64", Best{Patch: "1.2.4-x86_64"}},
+		{"1.2.3-x86-64-v2", "1.2.3-x86-64-v3 1.2.4-x86-64-v2", Best{Patch: "1.2.4-x86-64-v2"}},
 		{"7.0-windowsservercore-ltsc2019", "7.0-windowsservercore-ltsc2022 7.1-windowsservercore-ltsc2019", Best{Minor: "7.1-windowsservercore-ltsc2019"}},
 
 		// Years and dates.

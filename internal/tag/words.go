@@ -39,7 +39,7 @@ var moves = map[string]bool{
 	"centos": true, "rocky": true, "rockylinux": true, "alma": true, "almalinux": true, "ol": true, "oraclelinux": true,
 	"amazonlinux": true, "amzn": true, "al": true, "photon": true, "opensuse": true, "leap": true, "sles": true,
 	// Counters of builds and of repairs.
-	"ls": true, "r": true, "rev": true, "release": true, "build": true, "b": true, "rebuild": true, "p": true, "pl": true, "patch": true,
+	"ls": true, "v": true, "r": true, "rev": true, "release": true, "build": true, "b": true, "rebuild": true, "p": true, "pl": true, "patch": true,
 	"u": true, "update": true, "hotfix": true, "ce": true, "ee": true, "k3s": true, "rke2r": true,
 	// Channels. They never turn into a release: 3.12-dev is a variant of 3.12.
 	"dev": true, "develop": true, "nightly": true, "canary": true, "snapshot": true, "edge": true, "unstable": true, "testing": true,
@@ -51,7 +51,8 @@ func isSeparator(r rune) bool { return r == '-' || r == '.' || r == '_' }
 // former a # stands for such a number and a * for a commit, which has no order.
 func readSuffix(s string) (shape string, build []string) {
 	var b strings.Builder
-	free := true // a number without a word before it counts builds: 1.2.3-4
+	free := true       // a number without a word before it counts builds: 1.2.3-4
+	processor := false // the v3 of x86-64-v3 is no counter
 	for s != "" {
 		separator, word, rest := cutWord(s)
 		s = rest
@@ -64,7 +65,8 @@ func readSuffix(s string) (shape string, build []string) {
 			free = true
 			continue
 		case name != "":
-			free = moves[strings.ToLower(name)] && !architecture.MatchString(word)
+			free = moves[strings.ToLower(name)] && !processor
+			processor = architecture.MatchString(word)
 		}
 		b.WriteString(name)
 		if free && number != "" {
