@@ -63,6 +63,12 @@ func TestReleasesAreOrderedAsDpkgOrdersVersions(t *testing.T) {
 	}
 }
 
+func TestLeadingZerosDoNotCount(t *testing.T) {
+	if c := compareReleases("6.01.0-028-amd64", "6.1.0-28-amd64"); c != 0 {
+		t.Errorf("got %d", c)
+	}
+}
+
 func sign(n int) int { return min(1, max(-1, n)) }
 
 func TestTheOrderOfReleasesIsOne(t *testing.T) {

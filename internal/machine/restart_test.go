@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,13 +61,14 @@ func withProcess(t *testing.T, maps string) *Machine {
 }
 
 func TestAFileThatIsStillThereWasNotReplaced(t *testing.T) {
-	const line = "7f3bd8d00000-7f3bd8d1d000 r-xp 00004000 fe:00 %d                   /usr/bin/daemon (deleted)\n"
 	m := withProcess(t, "")
-	program := filepath.Join(m.Root, "usr/bin/daemon")
-	if err := WriteFile(program, nil, 0o700); err != nil {
-		t.Fatal(err)
+	write := func(name, content string) {
+		if err := WriteFile(filepath.Join(m.Root, name), []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	info, err := os.Stat(program)
+	write("usr/bin/daemon", "")
+	info, err := m.Stat("/usr/bin/daemon")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,13 +76,33 @@ func TestAFileThatIsStillThereWasNotReplaced(t *testing.T) {
 	if !ok {
 		t.Skip("files have no numbers here")
 	}
-	for number, want := range map[uint64]int{inode: 0, inode + 1: 1} {
-		if err := WriteFile(filepath.Join(m.Root, "proc/9/maps"), fmt.Appendf(nil, line, number), 0o600); err != nil {
-			t.Fatal(err)
+	cases := []struct {
+		name   string
+		inode  uint64
+		cgroup string
+		want   int
+	}{
+		{"the file of that name", inode, "0::/system.slice/daemon.service\n", 0},
+		{"another file", inode + 1, "0::/system.slice/daemon.service\n", 1},
+		{"a container's name for another file", inode, "0::/docker/" + id, 1},
+	}
+	for _, c := range cases {
+		write("proc/9/maps", fmt.Sprintf("7f3bd8d00000-7f3bd8d1d000 r-xp 00004000 fe:00 %d                   /usr/bin/daemon (deleted)\n", c.inode))
+		write("proc/9/cgroup", c.cgroup)
+		if found := m.replacedInUse(t.Context()); len(found.services) != c.want {
+			t.Errorf("%s: %+v", c.name, found.services)
 		}
-		if found := m.replacedInUse(t.Context()); len(found.services) != want {
-			t.Errorf("mapped %d, on disk %d: %+v", number, inode, found.services)
-		}
+	}
+}
+
+func TestAScanDoesNotLookAtItself(t *testing.T) {
+	m := Local()
+	pids, err := m.pids()
+	if err != nil {
+		t.Skip(err)
+	}
+	if slices.Contains(pids, os.Getpid()) || !slices.Contains(pids, os.Getppid()) {
+		t.Errorf("we are %d, started by %d: %v", os.Getpid(), os.Getppid(), pids)
 	}
 }
 
