@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"redflag/internal/fleet"
 )
@@ -43,7 +44,7 @@ type sightState int
 
 const (
 	gone   sightState = iota // it ended, or it is the kernel's own and has no memory
-	hidden                   // another user's
+	hidden                   // another user's, or it cannot be read for another reason
 	seen
 )
 
@@ -96,14 +97,13 @@ func (m *Machine) pids() ([]int, error) {
 
 // lookAll looks at the processes side by side and gives a sight of each, in their order.
 func (m *Machine) lookAll(ctx context.Context, pids []int) []sight {
-	own, _ := m.ReadFile("/proc/self/cgroup", maxCgroup)
-	inside := ownerOf(own, "")
+	inside := m.insideOf()
 	sights := make([]sight, len(pids))
 	var next atomic.Int64
 	var readers sync.WaitGroup
 	for range min(maxReaders, runtime.NumCPU()) {
 		readers.Go(func() {
-			l := looker{m: m, inside: inside.name, buffer: make([]byte, 64<<10)}
+			l := looker{m: m, inside: inside, buffer: make([]byte, 64<<10)}
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= len(pids) {
@@ -117,10 +117,19 @@ func (m *Machine) lookAll(ctx context.Context, pids []int) []sight {
 	return sights
 }
 
+// insideOf names the container that we run in ourselves; empty for none.
+func (m *Machine) insideOf() string {
+	own, err := m.ReadFile("/proc/self/cgroup", maxCgroup)
+	if o := ownerOf(own, ""); err == nil && o.kind == container {
+		return o.name
+	}
+	return ""
+}
+
 // looker reads one process after the other into one buffer.
 type looker struct {
 	m      *Machine
-	inside string // the container that we run in ourselves; empty for none
+	inside string // see insideOf
 	buffer []byte
 }
 
@@ -128,9 +137,11 @@ func (l *looker) look(pid int) sight {
 	maps, err := l.read(procFile(pid, "maps"))
 	partial := errors.Is(err, ErrTooLarge)
 	switch {
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
+		return sight{state: gone}
+	case err != nil && !partial:
 		return sight{state: hidden}
-	case err != nil && !partial || len(maps) == 0:
+	case len(maps) == 0:
 		return sight{state: gone}
 	}
 	mappings := parseDeleted(maps)

@@ -117,6 +117,16 @@ func TestWhereProcessesAreHiddenTheAnswerSaysSo(t *testing.T) {
 	}
 }
 
+func TestAProcessThatCannotBeReadDidNotEnd(t *testing.T) {
+	m := withProcess(t, "x\n")
+	if err := os.MkdirAll(filepath.Join(m.Root, "proc/10/maps"), 0o700); err != nil { // reading a folder fails, for root too
+		t.Fatal(err)
+	}
+	if found := m.replacedInUse(t.Context()); found.hidden != 1 || found.seen != 2 {
+		t.Errorf("%d seen, %d hidden", found.seen, found.hidden)
+	}
+}
+
 func TestAProcessOfEndlessMappingsIsReadInPart(t *testing.T) {
 	m := withProcess(t, "7f3bd8d00000-7f3bd8d1d000 r-xp 00004000 fe:00 7 /usr/bin/daemon (deleted)\n")
 	if err := os.Truncate(filepath.Join(m.Root, "proc/9/maps"), maxMaps+1); err != nil {
