@@ -9,12 +9,24 @@ import (
 	"pgregory.net/rapid"
 )
 
+// question is a current tag, the tags of its repository and what is offered.
+type question struct {
+	current    string
+	candidates string // separated by spaces
+	want       Best
+}
+
+func ask(t *testing.T, questions []question) {
+	t.Helper()
+	for _, q := range questions {
+		if got := Newer(q.current, strings.Split(q.candidates, " ")); got != q.want {
+			t.Errorf("Newer(%s, %s)\n got %+v\nwant %+v", q.current, q.candidates, got, q.want)
+		}
+	}
+}
+
 func TestNewerGivesTheBestOfEachLevel(t *testing.T) {
-	cases := []struct {
-		current    string
-		candidates string // separated by spaces
-		want       Best
-	}{
+	ask(t, []question{
 		{"1.25.3", "1.25.2 1.25.3 1.25.4 1.25.10 1.26.0 1.9.9 2.0.0 3.0.0 2.9 4", Best{"1.25.10", "1.26.0", "3.0.0"}},
 		{"v1.2.3", "1.2.4 v1.2.4 V1.2.9", Best{Patch: "v1.2.4"}},
 		{"1.25", "1.25.4 1.26 1.26.1 2.0 2", Best{Minor: "1.26", Major: "2.0"}},
@@ -22,8 +34,11 @@ func TestNewerGivesTheBestOfEachLevel(t *testing.T) {
 		{"v1", "v2 2 v1.5", Best{Major: "v2"}},
 		{"22.04", "20.04 22.10 24.04 24.10 26.04.1 20240101", Best{Minor: "22.10", Major: "24.10"}},
 		{"1.2.3.4", "1.2.3.5 1.2.4.0 1.3.0.0 2.0.0.0 1.2.3", Best{"1.2.4.0", "1.3.0.0", "2.0.0.0"}},
+	})
+}
 
-		// The operating system below may differ, and the newest wins.
+func TestTheSystemBelowMayDiffer(t *testing.T) {
+	ask(t, []question{
 		{"15.3-alpine3.18", "15.3-alpine3.19 15.4-alpine3.18 15.4-alpine3.19 15.4-alpine 15.4 16.0-alpine3.19 16.1-bookworm",
 			Best{"15.3-alpine3.19", "15.4-alpine3.19", "16.0-alpine3.19"}},
 		{"15.3-alpine3.9", "15.3-alpine3.18 15.3-alpine3.10", Best{Patch: "15.3-alpine3.18"}},
@@ -31,8 +46,11 @@ func TestNewerGivesTheBestOfEachLevel(t *testing.T) {
 		{"1.25.3-alpine-perl", "1.25.4-alpine 1.25.4-alpine-perl 1.25.4-perl 1.26.0-alpine3.18-perl", Best{Patch: "1.25.4-alpine-perl"}},
 		{"1.25.3-debian-11-r5", "1.25.3-debian-11-r12 1.25.3-debian-12-r0 1.25.4-debian-12-r1", Best{Patch: "1.25.4-debian-12-r1"}},
 		{"8.0.35-oracle", "8.0.36-oracle 8.0.36-debian 8.0.36 8.4.0-oracle 9.0.0-oraclelinux9", Best{"8.0.36-oracle", "8.4.0-oracle", ""}},
+	})
+}
 
-		// Builds count when the numbers are equal.
+func TestBuildsCountWhenTheNumbersAreEqual(t *testing.T) {
+	ask(t, []question{
 		{"1.2.3-ls215", "1.2.3-ls99 1.2.3-ls215 1.2.3-ls216 1.2.4-ls3 1.3.0-ls1 version-1.4.0", Best{"1.2.4-ls3", "1.3.0-ls1", ""}},
 		{"1.2.3-ls215", "1.2.3-ls216", Best{Patch: "1.2.3-ls216"}},
 		{"v1.28.3-k3s1", "v1.28.3-k3s2 v1.29.0-k3s1", Best{"v1.28.3-k3s2", "v1.29.0-k3s1", ""}},
@@ -40,23 +58,32 @@ func TestNewerGivesTheBestOfEachLevel(t *testing.T) {
 		{"1.2.3-4", "1.2.3-5 1.2.3", Best{Patch: "1.2.3-5"}},
 		{"16.5.1-ce.0", "16.5.2-ce.0 16.6.0-ce.0 16.6.0-ee.0", Best{"16.5.2-ce.0", "16.6.0-ce.0", ""}},
 		{"1.32.5.7349-8f4248874", "1.40.0.7998-c29d4c0c8 1.32.5.7349-aaaaaaa11 1.41.0.1-plexpass", Best{Minor: "1.40.0.7998-c29d4c0c8"}},
+	})
+}
 
-		// Other programs in the suffix are the user's choice.
+func TestOtherProgramsInTheSuffixAreTheUsersChoice(t *testing.T) {
+	ask(t, []question{
 		{"6.4-php8.2-fpm", "6.4-php8.3-fpm 6.5-php8.2-fpm 6.6-php8.3-fpm", Best{Minor: "6.5-php8.2-fpm"}},
 		{"2.11.0-pg15", "2.12.0-pg15 2.12.0-pg16", Best{Minor: "2.12.0-pg15"}},
 		{"3.9.5-eclipse-temurin-17", "3.9.6-eclipse-temurin-17 3.9.6-eclipse-temurin-21", Best{Patch: "3.9.6-eclipse-temurin-17"}},
 		{"17.0.9_9-jre", "17.0.9_10-jre 17.0.10_7-jre 17.0.10_7-jdk 21.0.1_12-jre 21-jre 17.0.10.7-jre", Best{"17.0.10_7-jre", "", "21.0.1_12-jre"}},
 		{"8u402-b06-jdk", "8u412-b08-jdk 8u412-b08-jre 11u1-b01-jdk", Best{Patch: "8u412-b08-jdk", Major: "11u1-b01-jdk"}},
+	})
+}
 
-		// So is the processor.
+func TestAnotherProcessorIsNotOffered(t *testing.T) {
+	ask(t, []question{
 		{"v1.2.3-amd64", "v1.2.4-amd64 v1.2.5-arm64 v1.2.6", Best{Patch: "v1.2.4-amd64"}},
 		{"1.2.3-arm32v5", "1.2.3-arm32v7 1.2.4-arm64v8 1.2.4-arm32v5", Best{Patch: "1.2.4-arm32v5"}},
 		{"arm64v8-1.2.3-ls2", "arm64v8-1.2.4-ls1 amd64-1.2.5-ls1 1.2.6-ls1", Best{Patch: "arm64v8-1.2.4-ls1"}},
 		{"1.2.3-x86_64", "1.2.4-x86_64 1.2.5-aarch64", Best{Patch: "1.2.4-x86_64"}},
 		{"1.2.3-x86-64-v2", "1.2.3-x86-64-v3 1.2.4-x86-64-v2", Best{Patch: "1.2.4-x86-64-v2"}},
 		{"7.0-windowsservercore-ltsc2019", "7.0-windowsservercore-ltsc2022 7.1-windowsservercore-ltsc2019", Best{Minor: "7.1-windowsservercore-ltsc2019"}},
+	})
+}
 
-		// Years and dates.
+func TestYearsAndDatesAreNotMixedWithVersions(t *testing.T) {
+	ask(t, []question{
 		{"2024.1.5", "2024.1.6 2024.2.0 2025.1.0 3.0.0 20250101", Best{"2024.1.6", "2024.2.0", "2025.1.0"}},
 		{"3.1.0", "2024.1.0 3.2.0", Best{Minor: "3.2.0"}},
 		{"20240101", "20240201 20231231 3 2025 99999999", Best{Minor: "20240201"}},
@@ -67,8 +94,11 @@ func TestNewerGivesTheBestOfEachLevel(t *testing.T) {
 			Best{Minor: "RELEASE.2024-02-03T04-05-06Z"}},
 		{"1.0-20240101", "1.0-20240301 1.1-20240201", Best{Patch: "1.0-20240301", Minor: "1.1-20240201"}},
 		{"nightly-2024-01-05", "nightly-2024-02-01 2024-03-01", Best{Minor: "nightly-2024-02-01"}},
+	})
+}
 
-		// Pre-releases.
+func TestAPreReleaseIsOfferedToItsOwnKindOnly(t *testing.T) {
+	ask(t, []question{
 		{"2.0.0", "2.0.1-rc.1 2.1.0-beta 2.1.0-dev 2.1.0-nightly 2.1.0-M1 2.1.0-foo.1 2.0.1a1", Best{}},
 		{"v2.0.0-rc.1", "v2.0.0-rc.2 v2.0.0-rc.10 v2.0.0-beta.11 v2.1.0-alpha.1 v1.9.9", Best{Patch: "v2.0.0-rc.10"}},
 		{"v2.0.0-rc.1", "v2.0.0-rc.2 v2.0.0", Best{Patch: "v2.0.0"}},
@@ -77,19 +107,17 @@ func TestNewerGivesTheBestOfEachLevel(t *testing.T) {
 		{"3.13-rc", "3.13 3.14-rc 3.14-rc1", Best{Patch: "3.13", Minor: "3.14-rc"}},
 		{"3.12-dev", "3.13 3.13-dev", Best{Minor: "3.13-dev"}},
 		{"1.2.3-dev.5", "1.2.3-dev.6 1.2.4", Best{Patch: "1.2.3-dev.6"}},
+	})
+}
 
-		// What is no version, on either side.
+func TestWhatIsNoVersionIsNeitherOfferedNorCompared(t *testing.T) {
+	ask(t, []question{
 		{"latest", "1.0.0 2.0.0", Best{}},
 		{"1.0.0", "latest sha256-aa11.sig sha-8f42488 8f42488 1.0.1.sig 1.0.1.att 1.0.1.sbom main-8f42488 latest-1.0.1", Best{}},
 		{"pr-12", "pr-13", Best{}},
 		{"i386", "i686", Best{}},
 		{"1.2.3", "1.2.4\n 1.2.4/../../x 1.2.\u0664 -1.2.4 .1.2.4", Best{}},
-	}
-	for _, c := range cases {
-		if got := Newer(c.current, strings.Split(c.candidates, " ")); got != c.want {
-			t.Errorf("Newer(%s, %s)\n got %+v\nwant %+v", c.current, c.candidates, got, c.want)
-		}
-	}
+	})
 }
 
 func TestNumbersOfAnySizeAreCompared(t *testing.T) {
