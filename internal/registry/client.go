@@ -7,13 +7,11 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
-	"github.com/distribution/reference"
-
-	"redflag/internal/fleet"
+	"golang.org/x/sync/singleflight"
 )
 
 // Config is what a client is made with. The zero value asks every registry anonymously and remembers nothing.
@@ -24,6 +22,9 @@ type Config struct {
 	TagLifetime time.Duration
 	// Hosts configures single registries, by their name in references (docker.io, registry.example.com:5000).
 	Hosts map[string]HostConfig
+	// CertsDir is a folder like Docker's /etc/docker/certs.d: in it, for each registry, HOST/*.crt with authorities to trust and
+	// pairs of *.cert and *.key with client certificates. Empty reads none.
+	CertsDir string
 	// DockerConfig is the folder of Docker's config.json with its credentials; empty asks anonymously.
 	DockerConfig string
 	// UserAgent names us to registries.
@@ -52,154 +53,80 @@ type HostConfig struct {
 // Client asks registries. There is one in a process, because it holds the one limiter, connection pool and back-off of every
 // registry host. It is safe for many goroutines.
 type Client struct {
-	cfg Config
+	cfg    Config
+	cache  *cache
+	creds  *credentials
+	flight singleflight.Group
+
+	// base is the life of the client: what several callers wait for outlives any one of them, but not the client.
+	base    context.Context //nolint:containedctx // the life of the client itself, ended by Close
+	end     context.CancelFunc
+	flights sync.WaitGroup
+
+	mu    sync.Mutex
+	hosts map[string]*host // by API address, or a mirror's URL
+	// realms are the limiters of the hosts that give tokens.
+	realms map[string]*pace
 }
 
 // New makes a client. A cache folder that cannot be used is a warning in the log and no error.
-func New(cfg Config) *Client { return &Client{cfg: cfg} }
-
-// Close waits for what is under way and lets connections go.
-func (c *Client) Close() {}
-
-// Kinds of trouble. Errors that Client returns match them by errors.Is, and are *fleet.Unknown where a person must be told a
-// reason and a remedy.
-var (
-	// ErrGone: the registry says that there is no such tag or repository (404).
-	ErrGone = errors.New("not in the registry")
-	// ErrDenied: private, or gone: registries do not say which (401, 403).
-	ErrDenied = errors.New("access denied")
-	// ErrLimited: too many requests (429); nothing more is asked of that host until the time that the error names.
-	ErrLimited = errors.New("rate limited")
-	// ErrUnreachable: no connection, no answer in time, a broken TLS handshake, a server error.
-	ErrUnreachable = errors.New("unreachable")
-	// ErrBadAnswer: an answer that breaks the protocol or one of our bounds.
-	ErrBadAnswer = errors.New("bad answer")
-	// ErrSchema1: the image has the old manifest format, whose digest says nothing.
-	ErrSchema1 = errors.New("schema 1 manifest")
-	// ErrNoPlatform: the index has no image for the platform.
-	ErrNoPlatform = errors.New("no image for the platform")
-	// ErrBudget: not asked, because too little of the registry's pull budget is left.
-	ErrBudget = errors.New("pull budget too low")
-)
-
-// Answer is what a tag points to.
-type Answer struct {
-	Digest    fleet.Digest
-	MediaType string
-	// Size of the manifest or index in bytes; 0 when the registry did not say.
-	Size int64
-	// CheckedAt is when the registry gave the answer, and Host which one did: the mirror, where a mirror answered.
-	CheckedAt time.Time
-	Host      string
-	// Cached: the answer is from the cache.
-	Cached bool
-	// Stale: the answer is older than the tag lifetime, given because the registry could not be asked; ResolveAll's Err says why.
-	Stale bool
-}
-
-// Resolved is one answer of ResolveAll: an error, an answer, or both, an old answer and why there is no newer one.
-type Resolved struct {
-	Answer
-	Err error
-}
-
-// Resolve says what a tag points to now, from the cache or by one HEAD.
-func (c *Client) Resolve(ctx context.Context, ref reference.NamedTagged) (Answer, error) {
-	r := c.ResolveAll(ctx, []reference.NamedTagged{ref})[0]
-	return r.Answer, r.Err
-}
-
-// ResolveAll asks for many tags at once, the same one once, and answers in the order of refs. One failure changes no
-// other answer.
-func (c *Client) ResolveAll(ctx context.Context, refs []reference.NamedTagged) []Resolved {
-	return make([]Resolved, len(refs))
-}
-
-// Exists says whether the registry knows a digest. True is remembered for ever.
-func (c *Client) Exists(ctx context.Context, ref reference.Canonical) (bool, error) {
-	return false, errors.ErrUnsupported
-}
-
-// Platform is what an image runs on, in the OCI image-spec's words.
-type Platform struct {
-	OS, Architecture, Variant string
-}
-
-// String gives os/architecture[/variant].
-func (p Platform) String() string {
-	s := p.OS + "/" + p.Architecture
-	if p.Variant != "" {
-		s += "/" + p.Variant
+func New(cfg Config) *Client {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	return s
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.TagLifetime == 0 {
+		cfg.TagLifetime = DefaultTagLifetime
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "redflag"
+	}
+	c := &Client{
+		cfg:   cfg,
+		cache: openCache(cfg.CacheDir, cfg.Now, cfg.Log),
+		creds: readCredentials(cfg.DockerConfig),
+		hosts: map[string]*host{},
+	}
+	c.base, c.end = context.WithCancel(context.Background())
+	return c
 }
 
-// Content is what lies behind a digest: an index of several images, or one image's manifest.
-type Content struct {
-	Digest    fleet.Digest
-	MediaType string
-	// Children are the images of an index, without attestations; nil for a manifest.
-	Children []Child
-	// Config and Size are set for a manifest: the config's digest, and the bytes of all layers together, compressed.
-	Config fleet.ImageID
-	Size   int64
-	// Annotations of the manifest or index.
-	Annotations map[string]string
+// Close ends what is under way, keeps what was learnt of budgets, and lets connections go.
+func (c *Client) Close() {
+	c.end()
+	c.flights.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.hosts {
+		h.keepBudget(c.cache)
+		h.http.CloseIdleConnections()
+	}
+	c.cache.close()
 }
 
-// Child is one image of an index.
-type Child struct {
-	Digest   fleet.Digest
-	Platform Platform
+// once does a piece of work once for all who want it at the same time. A caller whose context ends goes away with its
+// error; the others still get the answer.
+func once[T any](ctx context.Context, c *Client, key string, work func(context.Context) (T, error)) (T, error) {
+	result := c.flight.DoChan(key, func() (any, error) {
+		c.flights.Add(1)
+		defer c.flights.Done()
+		ctx, cancel := context.WithTimeout(c.base, maxWork)
+		defer cancel()
+		return work(ctx)
+	})
+	var none T
+	select {
+	case <-ctx.Done():
+		return none, ctx.Err()
+	case r := <-result:
+		if r.Err != nil {
+			return none, r.Err
+		}
+		return r.Val.(T), nil
+	}
 }
 
-// Content says what lies behind a digest. It is kept for ever; asking a registry for it counts as a pull on Docker Hub.
-func (c *Client) Content(ctx context.Context, ref reference.Canonical) (Content, error) {
-	return Content{}, errors.ErrUnsupported
-}
-
-// Select gives the child of an index for a platform, as the engine would choose it; ErrNoPlatform where there is none.
-func (c Content) Select(p Platform) (Child, error) { return Child{}, ErrNoPlatform }
-
-// ImageConfig is the part of an image's config that we use (OCI image-spec, config.md).
-type ImageConfig struct {
-	Created      time.Time
-	Platform     Platform
-	Labels       map[string]string
-	Env          []string
-	Entrypoint   []string
-	Cmd          []string
-	User         string
-	WorkingDir   string
-	ExposedPorts []string
-	Volumes      []string
-}
-
-// ImageConfig fetches an image's config from the repository of name. It is kept for ever; it is a blob, so it does not count as
-// a pull.
-func (c *Client) ImageConfig(ctx context.Context, name reference.Named, config fleet.ImageID) (ImageConfig, error) {
-	return ImageConfig{}, errors.ErrUnsupported
-}
-
-// Tags lists the tags of a repository: at most MaxTags, kept for a day.
-func (c *Client) Tags(ctx context.Context, name reference.Named) ([]string, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// MaxTags bounds a list of tags: past it, the list is cut and a warning is logged.
-const MaxTags = 10_000
-
-// Budget is what a registry last said of how many pulls are left.
-type Budget struct {
-	Host      string    `json:"host"`
-	Limit     int       `json:"limit"`
-	Remaining int       `json:"remaining"`
-	Window    int       `json:"window_seconds"`
-	Source    string    `json:"source,omitempty"` // whom it is counted for: an address or an account
-	At        time.Time `json:"at"`
-	// LimitedUntil is set while nothing is asked of the host because it said so.
-	LimitedUntil time.Time `json:"limited_until,omitzero"`
-}
-
-// Budgets gives the budgets known, of this process and of earlier ones, sorted by host.
-func (c *Client) Budgets() []Budget { return nil }
+// maxWork bounds one question with all its retries and waits.
+const maxWork = 3 * time.Minute

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"redflag/internal/fleet"
+	"redflag/internal/machine"
+	"redflag/internal/memory"
+	"redflag/internal/source"
+	"redflag/internal/source/all"
+)
+
+const aboutDoctor = `Tries everything that a scan needs and says what works here, what does not, and what to do about it. It changes nothing but
+a file that it writes to the state and cache folders and takes away again.
+
+Its output has no secrets in it: it is meant for a report of a defect.`
+
+func (p *program) doctorCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "What works here, what does not, and what to do",
+		Long:  aboutDoctor,
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return p.doctor(cmd.Context()) },
+	}
+}
+
+// health is how one thing that was tried came out.
+type health string
+
+const (
+	works  health = "ok"
+	absent health = "--"
+	broken health = "!!"
+)
+
+// doctor collects what was tried.
+type doctor struct {
+	w      io.Writer
+	paint  painter
+	broken int
+}
+
+func (d *doctor) tell(h health, what, detail, remedy string) {
+	s := map[health]style{works: green, absent: dim, broken: red}[h]
+	if h == broken {
+		d.broken++
+	}
+	fmt.Fprintf(d.w, "%s  %-10s %s\n", d.paint.paint(s, string(h)), what, detail)
+	if remedy != "" {
+		fmt.Fprintf(d.w, "    %-10s → %s\n", "", remedy)
+	}
+}
+
+// try tells of an error as broken, and of none as working.
+func (d *doctor) try(what, detail string, err error) {
+	if err == nil {
+		d.tell(works, what, detail, "")
+		return
+	}
+	because, remedy := fleet.Explain(err)
+	d.tell(broken, what, because, remedy)
+}
+
+func (p *program) doctor(ctx context.Context) error {
+	d := &doctor{w: p.stdout, paint: painter(colourful(p.stdout))}
+	m := machine.Local()
+	d.tell(works, "redflag", fmt.Sprintf("%s, %s, %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH), "")
+	d.host(machine.Facts(ctx, m))
+	d.try("clock", m.Now().UTC().Format(time.RFC3339), sane(m.Now()))
+	d.user()
+	d.configured(p)
+	d.try("state", p.dirs.State, writable(p.dirs.State))
+	d.try("cache", p.dirs.Cache, writable(p.dirs.Cache))
+	d.remembered(p)
+	d.proxies()
+	d.credentials()
+	d.sources(ctx, m, all.Sources(all.Options{Registry: p.registry, StateDir: p.dirs.State, AptHook: aptHook()}))
+	if d.broken > 0 {
+		fmt.Fprintf(p.stdout, "\n%s to mend.\n", count(d.broken, "thing"))
+		return exitCode(exitUnknown)
+	}
+	fmt.Fprintln(p.stdout, "\nEverything that is here works.")
+	return nil
+}
+
+func (d *doctor) host(h fleet.Host) {
+	d.tell(works, "host", strings.Join([]string{h.Name, h.OS, h.Kernel, h.Arch}, " · "), "")
+	if h.Reboot.Needed == fleet.NeedUnknown {
+		d.tell(absent, "reboot", "unknown: "+strings.Join(h.Reboot.Because, "; "), "")
+	}
+	if h.Restart.Because != "" {
+		d.tell(absent, "services", string(h.Restart.Needed)+": "+h.Restart.Because, "")
+	}
+}
+
+// built is no later than any true clock: a clock before it stands wrong.
+var built = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func sane(now time.Time) error {
+	if now.Before(built) {
+		return &fleet.Unknown{
+			Because: "the clock says " + now.UTC().Format(time.RFC3339) + ", which is in the past",
+			Remedy:  "set the clock: with a wrong one, lists look fresh or expired and certificates fail",
+		}
+	}
+	return nil
+}
+
+func (d *doctor) user() {
+	if os.Geteuid() == 0 {
+		d.tell(works, "user", "root: sees every process, may refresh package lists and ask the container engine", "")
+		return
+	}
+	d.tell(works, "user", "not root: package updates are seen in full; other users' processes are not", "")
+}
+
+func (d *doctor) configured(p *program) {
+	if p.config.Path == "" {
+		d.tell(works, "config", "none, and none is needed ("+filepath.Join(p.dirs.Config, "config.toml")+")", "")
+		return
+	}
+	d.tell(works, "config", p.config.Path+", "+count(len(p.config.Registries), "registry entry"), "")
+}
+
+// writable tries to write to a folder, which is made if it is not there.
+func writable(dir string) error {
+	path := filepath.Join(dir, ".doctor")
+	if err := machine.WriteFile(path, nil, 0o600); err != nil {
+		return &fleet.Unknown{
+			Because: fmt.Sprintf("cannot write to %s: %v", dir, err),
+			Remedy:  "scans work all the same; nothing is remembered between them until this is mended",
+		}
+	}
+	return os.Remove(path)
+}
+
+func (d *doctor) remembered(p *program) {
+	scan, err := memory.Load(p.dirs.State)
+	if errors.Is(err, memory.ErrEmpty) {
+		d.tell(absent, "last scan", "none yet", "")
+		return
+	}
+	d.try("last scan", ago(p.now(), scan.ScannedAt), err)
+}
+
+// proxies says which proxy requests to registries go through, without its password.
+func (d *doctor) proxies() {
+	req := &http.Request{URL: &url.URL{Scheme: "https", Host: "registry-1.docker.io"}}
+	proxy, err := http.ProxyFromEnvironment(req)
+	if err != nil {
+		d.tell(broken, "proxy", err.Error(), "mend HTTPS_PROXY")
+		return
+	}
+	if proxy == nil {
+		d.tell(absent, "proxy", "none for https requests", "")
+		return
+	}
+	d.tell(works, "proxy", proxy.Redacted(), "")
+}
+
+func (d *doctor) credentials() {
+	path := filepath.Join(dockerConfigDir(), "config.json")
+	if _, err := os.Stat(path); err != nil {
+		d.tell(absent, "login", "no registry credentials in "+path+": registries are asked anonymously", "")
+		return
+	}
+	d.tell(works, "login", "registry credentials from "+path, "")
+}
+
+// sources scans with every source, the one way to know that it works.
+func (d *doctor) sources(ctx context.Context, m *machine.Machine, known []source.Source) {
+	for _, s := range known {
+		if !s.Present(m) {
+			d.tell(absent, s.Name(), "not on this machine", "")
+			continue
+		}
+		began := time.Now()
+		f := source.Scan(ctx, m, []source.Source{s}, source.Options{})[0]
+		took := time.Since(began).Round(time.Millisecond)
+		if f.State == fleet.OK {
+			d.tell(works, s.Name(), fmt.Sprintf("%s, %s", tally(f.Updates), took), "")
+			continue
+		}
+		d.tell(broken, s.Name(), "unknown: "+f.Because, f.Remedy)
+	}
+}

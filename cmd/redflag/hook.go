@@ -1,0 +1,32 @@
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// hookName is the hidden command by which apt calls this program back with its plan.
+const hookName = "apt-hook"
+
+// aptHook is the command line that apt is given. Empty, where this program cannot name itself, makes the apt source
+// rely on its own reading.
+func aptHook() []string {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil
+	}
+	return []string{exe, hookName}
+}
+
+func (p *program) hookCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    hookName + " FILE",
+		Short:  "Called by apt: writes its plan to FILE and stops it",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return exitCode(0)
+		},
+	}
+}

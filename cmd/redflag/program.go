@@ -1,0 +1,173 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"github.com/spf13/cobra"
+
+	"redflag/internal/config"
+	"redflag/internal/machine"
+	"redflag/internal/registry"
+	"redflag/internal/source"
+	"redflag/internal/source/all"
+)
+
+// program is what the commands share: where they write, and what was made once from the configuration.
+type program struct {
+	stdout, stderr io.Writer
+	configFile     string
+
+	dirs     machine.Folders
+	config   config.Config
+	registry *registry.Client
+}
+
+const about = `RedFlag finds every pending update on this machine: packages and container images.
+
+Each source gives one of three answers: up to date, outdated, or unknown and why. Nothing is changed by looking,
+nothing needs configuration, and for packages nothing needs root.
+
+  redflag scan            look now
+  redflag list            the last scan again, at once
+  redflag show openssl    all that is known of one update
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but something is unknown.
+With --exit-code: 10 updates pending, 11 security updates pending.`
+
+func (p *program) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "redflag",
+		Short:         "Every pending update on this machine, and the truth about it",
+		Long:          about,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			return p.prepare()
+		},
+	}
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.PersistentFlags().StringVar(&p.configFile, "config", "", "configuration `FILE` (default config.toml in the configuration folder)")
+	scan := p.scanCommand()
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !isTerminal(p.stdout) {
+			return cmd.Help()
+		}
+		return p.scan(cmd.Context(), scanOptions{view: view{format: "table"}})
+	}
+	root.AddCommand(scan, p.listCommand(), p.showCommand(), p.statusCommand(), p.imageCommand(), p.doctorCommand(), p.hookCommand())
+	usageArgs(root)
+	return root
+}
+
+// usageArgs makes a wrong number of arguments, or an unknown command, an error of usage everywhere.
+func usageArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usagef("%w (see `%s --help`)", err, cmd.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		usageArgs(c)
+	}
+}
+
+// prepare reads the configuration and makes what the commands share.
+func (p *program) prepare() error {
+	dirs, err := machine.Dirs()
+	if err != nil {
+		return err
+	}
+	p.dirs = dirs
+	if p.configFile != "" {
+		p.config, err = config.Load(p.configFile)
+	} else {
+		p.config, err = config.Find(dirs.Config, "/etc/redflag")
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	p.registry = registry.New(p.registryConfig())
+	return nil
+}
+
+func (p *program) close() {
+	if p.registry != nil {
+		p.registry.Close()
+	}
+}
+
+func (p *program) registryConfig() registry.Config {
+	hosts := map[string]registry.HostConfig{}
+	for name, r := range p.config.Registries {
+		hosts[name] = registry.HostConfig{Mirrors: r.Mirrors, PlainHTTP: r.PlainHTTP, CA: r.CA, Cert: r.Cert, Key: r.Key}
+	}
+	return registry.Config{
+		CacheDir:     p.dirs.Cache,
+		TagLifetime:  time.Duration(p.config.TagLifetime),
+		Hosts:        hosts,
+		DockerConfig: dockerConfigDir(),
+		CertsDir:     "/etc/docker/certs.d",
+		UserAgent:    "redflag/" + version,
+		Log:          p.log(),
+	}
+}
+
+// dockerConfigDir is where `docker login` keeps its credentials.
+func dockerConfigDir() string {
+	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
+		return dir
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return home + "/.docker"
+}
+
+func (p *program) log() *slog.Logger {
+	return slog.New(tint.NewHandler(p.stderr, &tint.Options{
+		Level:      slog.LevelWarn,
+		TimeFormat: time.TimeOnly,
+		NoColor:    !colourful(p.stderr),
+	}))
+}
+
+// sources gives the sources to look at: those named, or every one that the machine has.
+func (p *program) sources(m *machine.Machine, names []string) ([]source.Source, error) {
+	known := all.Sources(all.Options{Registry: p.registry, StateDir: p.dirs.State, AptHook: aptHook()})
+	if len(names) == 0 {
+		return slices.DeleteFunc(known, func(s source.Source) bool { return !s.Present(m) }), nil
+	}
+	var words []string
+	for _, s := range known {
+		words = append(words, s.Name())
+	}
+	for _, n := range names {
+		if !slices.Contains(words, n) {
+			return nil, usagef("there is no source %q; there are %s", n, strings.Join(words, ", "))
+		}
+	}
+	return slices.DeleteFunc(known, func(s source.Source) bool { return !slices.Contains(names, s.Name()) }), nil
+}
+
+// completeSources offers the names of the sources to the shell.
+func (p *program) completeSources(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var words []string
+	for _, s := range all.Sources(all.Options{}) {
+		words = append(words, s.Name())
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}

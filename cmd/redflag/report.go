@@ -1,0 +1,281 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"redflag/internal/fleet"
+)
+
+// report prints a scan for people.
+type report struct {
+	w        io.Writer
+	paint    painter
+	width    int
+	now      time.Time
+	security bool // what is shown was reduced to security updates
+}
+
+func (r report) line(s style, format string, args ...any) {
+	fmt.Fprintln(r.w, r.paint.paint(s, fmt.Sprintf(format, args...)))
+}
+
+// scan prints it all.
+func (r report) scan(scan fleet.Scan) {
+	r.host(scan.Host)
+	for _, f := range scan.Findings {
+		fmt.Fprintln(r.w)
+		r.finding(f)
+	}
+	fmt.Fprintln(r.w)
+	r.needs(scan.Host)
+	r.total(scan)
+}
+
+func (r report) host(h fleet.Host) {
+	parts := []string{h.Name}
+	for _, s := range []string{h.OS, h.Kernel, h.Arch} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	r.line(bold, "%s", strings.Join(parts, " · "))
+}
+
+func (r report) finding(f fleet.Finding) {
+	r.heading(f)
+	if f.State != fleet.OK {
+		r.line(yellow, "  unknown: %s", f.Because)
+		if f.Remedy != "" {
+			fmt.Fprintf(r.w, "  → %s\n", f.Remedy)
+		}
+	}
+	packages, images := table{indent: "  "}, table{indent: "  "}
+	for _, u := range f.Updates {
+		if u.ImageUpdate != nil {
+			r.imageRow(&images, u)
+		} else {
+			r.packageRow(&packages, u)
+		}
+	}
+	packages.write(r.w, r.paint, r.width)
+	images.write(r.w, r.paint, r.width)
+	r.checks(f.Checks)
+}
+
+// heading says the answer of one source in one line.
+func (r report) heading(f fleet.Finding) {
+	age := ""
+	if !f.AsOf.IsZero() {
+		age = ", as of " + ago(r.now, f.AsOf)
+	}
+	answer, s := r.answer(f)
+	fmt.Fprintf(r.w, "%s %s%s\n", r.paint.paint(bold, f.Source+":"), r.paint.paint(s, answer), r.paint.paint(dim, age))
+}
+
+func (r report) answer(f fleet.Finding) (string, style) {
+	what := tally(f.Updates)
+	if r.security {
+		what = strings.TrimSuffix(what, " (all security)")
+	}
+	switch {
+	case f.State != fleet.OK && len(f.Updates) == 0:
+		return "unknown", yellow
+	case f.State != fleet.OK:
+		return "at least " + what, yellow
+	case len(f.Updates) > 0:
+		return what, plain
+	case r.security:
+		return "no security updates", green
+	}
+	return "up to date", green
+}
+
+// tally counts updates and says how many are for security and how many are blocked.
+func tally(updates []fleet.Update) string {
+	security, blocked, stale := 0, 0, 0
+	for _, u := range updates {
+		if u.Security {
+			security++
+		}
+		if u.Blocked != "" {
+			blocked++
+		}
+		if !u.StaleSince.IsZero() {
+			stale++
+		}
+	}
+	var extra []string
+	switch {
+	case security > 0 && security == len(updates):
+		extra = append(extra, "all security")
+	case security > 0:
+		extra = append(extra, fmt.Sprintf("%d security", security))
+	}
+	if blocked > 0 {
+		extra = append(extra, fmt.Sprintf("%d blocked", blocked))
+	}
+	if stale > 0 {
+		extra = append(extra, fmt.Sprintf("%d not confirmed", stale))
+	}
+	if len(extra) == 0 {
+		return count(len(updates), "update")
+	}
+	return count(len(updates), "update") + " (" + strings.Join(extra, ", ") + ")"
+}
+
+func (r report) packageRow(t *table, u fleet.Update) {
+	name := u.Name
+	if u.Arch != "" {
+		name += ":" + u.Arch
+	}
+	t.add(r.mark(u), left(name), left(u.From), cell{text: "→"}, left(u.To),
+		cell{text: size(u.Size), right: true}, cell{text: remarks(u), style: dim})
+}
+
+// mark is the first column: a sign that does not need colour.
+func (r report) mark(u fleet.Update) cell {
+	switch {
+	case u.Security:
+		return cell{text: "security", style: red}
+	case u.Blocked != "":
+		return cell{text: string(u.Blocked), style: yellow}
+	}
+	return left("")
+}
+
+func remarks(u fleet.Update) string {
+	var parts []string
+	if u.Blocked != "" {
+		why := string(u.Blocked)
+		if u.BlockedBecause != "" {
+			why += ": " + u.BlockedBecause
+		}
+		parts = append(parts, why)
+	}
+	if !u.StaleSince.IsZero() {
+		parts = append(parts, "not confirmed since "+u.StaleSince.UTC().Format(time.DateOnly))
+	}
+	if u.Summary != "" && u.Blocked == "" {
+		parts = append(parts, u.Summary)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (r report) imageRow(t *table, u fleet.Update) {
+	t.add(left(string(u.Kind)), left(u.Name), left(behind(u.From, u.FromVersion)), cell{text: "→"}, left(behind(u.To, u.ToVersion)),
+		left(list(u.Containers, maxNames)), cell{text: imageRemarks(u), style: dim})
+}
+
+// maxNames is how many containers a line names.
+const maxNames = 3
+
+// behind names one side of an image's update: the version where there is one, else the digest or the tag.
+func behind(id, version string) string {
+	if version == "" || version == id {
+		return digest(id)
+	}
+	if strings.HasPrefix(id, "sha256:") {
+		return version + " (" + digest(id) + ")"
+	}
+	return id
+}
+
+func imageRemarks(u fleet.Update) string {
+	var parts []string
+	if u.Level != "" {
+		parts = append(parts, string(u.Level))
+	}
+	if n := size(u.Size); n != "" {
+		parts = append(parts, n)
+	}
+	if u.Note != "" {
+		parts = append(parts, u.Note)
+	}
+	if !u.StaleSince.IsZero() {
+		parts = append(parts, "not confirmed since "+u.StaleSince.UTC().Format(time.DateOnly))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// checks prints the images whose answer a person must know of, and counts the rest.
+func (r report) checks(checks []fleet.Check) {
+	if len(checks) == 0 {
+		return
+	}
+	t := table{indent: "  "}
+	number := map[fleet.Answer]int{}
+	for _, c := range checks {
+		number[c.Answer]++
+		switch c.Answer {
+		case fleet.CannotAnswer:
+			t.add(cell{text: "unknown", style: yellow}, left(c.Name), left(list(c.Containers, maxNames)), left(c.Because))
+			if c.Remedy != "" {
+				t.add(left(""), left("→ "+c.Remedy))
+			}
+		case fleet.Gone:
+			t.add(cell{text: "gone", style: yellow}, left(c.Name), left(list(c.Containers, maxNames)), left(c.Because))
+		}
+	}
+	t.write(r.w, r.paint, r.width)
+	var words []string
+	for _, a := range []fleet.Answer{fleet.Current, fleet.Outdated, fleet.ByDigest, fleet.LocalOnly, fleet.Gone, fleet.CannotAnswer} {
+		if number[a] > 0 {
+			words = append(words, fmt.Sprintf("%d %s", number[a], answerWord[a]))
+		}
+	}
+	r.line(dim, "  %s checked: %s", count(len(checks), "image"), strings.Join(words, ", "))
+}
+
+var answerWord = map[fleet.Answer]string{
+	fleet.Current: "current", fleet.Outdated: "outdated", fleet.ByDigest: "pinned", fleet.LocalOnly: "local", fleet.Gone: "gone", fleet.CannotAnswer: "unknown",
+}
+
+// needs prints what the host needs after updates that were installed already.
+func (r report) needs(h fleet.Host) {
+	switch h.Reboot.Needed {
+	case fleet.Needed:
+		r.line(yellow, "reboot needed: %s", strings.Join(h.Reboot.Because, "; "))
+	case fleet.NeedUnknown:
+		r.line(dim, "reboot needed or not: unknown: %s", strings.Join(h.Reboot.Because, "; "))
+	}
+	if len(h.Restart.Services) == 0 {
+		return
+	}
+	var names []string
+	for _, s := range h.Restart.Services {
+		names = append(names, s.Name)
+	}
+	r.line(yellow, "%s to restart, still running replaced files: %s", count(len(names), "service"), list(names, 8))
+}
+
+// total is the last line: the whole truth in one sentence.
+func (r report) total(scan fleet.Scan) {
+	var updates []fleet.Update
+	var unknown []string
+	for _, f := range scan.Findings {
+		updates = append(updates, f.Updates...)
+		if f.State != fleet.OK {
+			unknown = append(unknown, f.Source)
+		}
+	}
+	what := tally(updates)
+	if len(updates) == 0 {
+		what = "no updates pending"
+		if len(unknown) > 0 {
+			what = "no updates known"
+		}
+		if r.security {
+			what = "no security updates pending"
+		}
+	}
+	if len(unknown) > 0 {
+		r.line(yellow, "%s, and not everything is known of %s.", what, strings.Join(unknown, ", "))
+		return
+	}
+	if len(scan.Findings) > 0 {
+		r.line(bold, "%s.", what)
+	}
+}

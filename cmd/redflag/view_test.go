@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"redflag/internal/fleet"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+// example is a scan in which every field of the contract has a value.
+func example() fleet.Scan {
+	return fleet.Scan{
+		ScannedAt: noon,
+		Host: fleet.Host{
+			Name: "web1", OS: "Debian GNU/Linux 12 (bookworm)", OSID: "debian", OSVersion: "12", Kernel: "6.1.0-28-amd64", Arch: "amd64",
+			BootedAt: noon.AddDate(0, 0, -40),
+			Reboot:   fleet.Reboot{Needed: fleet.Needed, Because: []string{"kernel 6.1.0-30-amd64 is installed, 6.1.0-28-amd64 runs"}},
+			Restart: fleet.Restart{Needed: fleet.Needed, Because: "3 of 90 processes belong to other users", Services: []fleet.Service{
+				{Name: "nginx.service", Kind: "unit", PIDs: []int{812}, Files: []string{"/usr/lib/x86_64-linux-gnu/libssl.so.3"}},
+			}},
+		},
+		Findings: []fleet.Finding{exampleApt(), exampleDocker()},
+	}
+}
+
+func exampleApt() fleet.Finding {
+	return fleet.Finding{
+		Source: "apt", State: fleet.OK, ScannedAt: noon, AsOf: noon.Add(-2 * time.Hour), Checks: []fleet.Check{},
+		Updates: []fleet.Update{
+			{Source: "apt", Name: "nginx", Arch: "amd64", From: "1.22.1-9", To: "1.22.1-9+deb12u3", Origin: "Debian/bookworm", Size: 526_000,
+				Summary: "small, powerful, scalable web/proxy server", Blocked: fleet.Held, BlockedBecause: "on hold since apt-mark hold"},
+			{Source: "apt", Name: "openssl", Arch: "amd64", From: "3.0.11-1~deb12u2", To: "3.0.17-1~deb12u2", Security: true,
+				Origin: "Debian-Security/bookworm-security", Size: 1_430_000, Summary: "Secure Sockets Layer toolkit - cryptographic utility", StaleSince: noon},
+		},
+	}
+}
+
+func exampleDocker() fleet.Finding {
+	hex := strings.Repeat("0123456789abcdef", 4)
+	return fleet.Finding{
+		Source: "docker", State: fleet.Uncertain, ScannedAt: noon, AsOf: noon.Add(-3 * time.Minute),
+		Because: "1 of 3 images could not be checked: ghcr.io/example/app:2: access denied", Remedy: "log in: docker login ghcr.io",
+		Updates: []fleet.Update{
+			{Source: "docker", Name: "caddy:2.7.1", Arch: "amd64", From: "2.7.1", To: "2.8.0", Origin: "docker.io",
+				ImageUpdate: &fleet.ImageUpdate{Kind: fleet.Version, Level: fleet.Minor, FromVersion: "2.7.1", ToVersion: "2.8.0", Platform: "linux/amd64", Containers: []string{"proxy"}}},
+			{Source: "docker", Name: "nginx:1.25", Arch: "amd64", From: "sha256:" + hex, To: "sha256:fedcba9876543210" + hex[16:], Origin: "docker.io", Size: 41_200_000,
+				ImageUpdate: &fleet.ImageUpdate{Kind: fleet.Rebuild, FromVersion: "1.25.3", ToVersion: "1.25.4", FromCreated: noon.AddDate(0, -2, 0), ToCreated: noon.AddDate(0, -1, 0),
+					Platform: "linux/amd64", Containers: []string{"blog", "web"}, SourceURL: "https://github.com/nginx/nginx", ReleaseNotes: "https://github.com/nginx/nginx/releases",
+					Note: "older build than the one that runs: rolled back?"}},
+		},
+		Checks: []fleet.Check{
+			{Name: "caddy:2.7.1", Containers: []string{"proxy"}, Platform: "linux/amd64", Answer: fleet.Current, CheckedAt: noon, AnsweredBy: "registry-1.docker.io"},
+			{Name: "ghcr.io/example/app:2", Containers: []string{"app"}, Platform: "linux/amd64", Answer: fleet.CannotAnswer, Because: "access denied", Remedy: "log in: docker login ghcr.io"},
+			{Name: "nginx:1.25", Containers: []string{"blog", "web"}, Platform: "linux/amd64", Answer: fleet.Outdated, CheckedAt: noon, AnsweredBy: "registry-1.docker.io"},
+		},
+	}
+}
+
+// golden compares with a file of testdata, or writes it with -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestTheJSONContractHolds(t *testing.T) {
+	var out bytes.Buffer
+	if err := writeJSON(&out, example()); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "contract.json", out.String())
+}
+
+func TestTheContractSurvivesTheStateFile(t *testing.T) {
+	data, err := json.Marshal(example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back fleet.Scan
+	if err := json.Unmarshal(data, &back); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(example(), back); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEveryFieldOfTheContractIsDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc any
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	eachKey(doc, func(key string) {
+		if !strings.Contains(string(text), "`"+key+"`") && !strings.Contains(string(text), `"`+key+`"`) {
+			t.Errorf("docs/json.md does not explain %s", key)
+		}
+	})
+}
+
+func eachKey(v any, do func(string)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, inner := range v {
+			do(k)
+			eachKey(inner, do)
+		}
+	case []any:
+		for _, inner := range v {
+			eachKey(inner, do)
+		}
+	}
+}
+
+func TestCSVHasOneRowAnUpdate(t *testing.T) {
+	var out bytes.Buffer
+	if err := writeCSV(&out, example()); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "example.csv", out.String())
+}
+
+func TestTheReportTellsAPersonEverything(t *testing.T) {
+	var out bytes.Buffer
+	r := report{w: &out, now: noon.Add(5 * time.Minute)}
+	r.scan(example())
+	golden(t, "report.txt", out.String())
+}
+
+func TestNothingIsGreenOnUnknown(t *testing.T) {
+	r := report{now: noon}
+	for _, security := range []bool{false, true} {
+		r.security = security
+		answer, s := r.answer(fleet.Finding{State: fleet.Uncertain})
+		if s == green || answer != "unknown" {
+			t.Errorf("an uncertain finding without updates is %q in style %q", answer, s)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	pending := fleet.Finding{State: fleet.OK, Updates: []fleet.Update{{Name: "curl"}}}
+	security := fleet.Finding{State: fleet.OK, Updates: []fleet.Update{{Name: "openssl", Security: true}}}
+	unknown := fleet.Finding{State: fleet.Uncertain}
+	cases := []struct {
+		name     string
+		findings []fleet.Finding
+		with     bool
+		want     error
+	}{
+		{"nothing pending", []fleet.Finding{{State: fleet.OK}}, true, nil},
+		{"updates, not asked for a code", []fleet.Finding{pending}, false, nil},
+		{"updates", []fleet.Finding{pending}, true, exitCode(exitUpdates)},
+		{"security updates", []fleet.Finding{pending, security}, true, exitCode(exitSecurityUpdates)},
+		{"unknown", []fleet.Finding{pending, unknown}, false, exitCode(exitUnknown)},
+		{"unknown and updates", []fleet.Finding{pending, unknown}, true, exitCode(exitUpdates)},
+		{"unknown alone", []fleet.Finding{unknown}, true, exitCode(exitUnknown)},
+	}
+	for _, c := range cases {
+		if got := verdict(fleet.Scan{Findings: c.findings}, c.with); got != c.want { //nolint:errorlint // compared as a value
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestTimeInTheFutureIsSaidToBe(t *testing.T) {
+	if got := ago(noon, noon.Add(time.Hour)); !strings.Contains(got, "check the clock") {
+		t.Errorf("ago = %q", got)
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for n, want := range map[int64]string{-1: "", 0: "", 999: "999 B", 1000: "1 kB", 999_499: "999 kB", 999_600: "1.0 MB", 41_200_000: "41.2 MB", 2_500_000_000: "2.5 GB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestAWideTableIsCutInItsLastColumnOnly(t *testing.T) {
+	var out bytes.Buffer
+	tab := table{indent: "  "}
+	tab.add(left("openssl:amd64"), left("3.0.17-1~deb12u2"), left("a summary that is far too long for this terminal"))
+	tab.write(&out, false, 60)
+	if line := strings.TrimRight(out.String(), "\n"); len([]rune(line)) > 60 || !strings.HasSuffix(line, "…") || !strings.Contains(line, "3.0.17-1~deb12u2") {
+		t.Errorf("%q", line)
+	}
+}

@@ -1,0 +1,145 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/distribution/reference"
+)
+
+const (
+	// MaxTags bounds a list of tags: past it, the list is cut and a warning is logged.
+	MaxTags = 10_000
+	// tagsPage is how many are asked for at once; some registries give fewer.
+	tagsPage = "1000"
+	// maxPages bounds the requests for one list: 100 tags a page, as GHCR gives, are 10,000 in 100.
+	maxPages = 100
+	// maxTagsPage bounds a page: 1,000 tags of 128 bytes are 131 kB; some registries ignore n and send all at once.
+	maxTagsPage = 8 << 20
+	// tagsLifetime is how long a list is used again: new versions come by the day, and a list costs more than a HEAD.
+	tagsLifetime = 24 * time.Hour
+)
+
+const recordTags = "tags"
+
+type tagsRecord struct {
+	Tags []string  `json:"tags"`
+	At   time.Time `json:"at"`
+}
+
+// Tags lists the tags of a repository: at most MaxTags, kept for a day. When the registry cannot be asked, the list before
+// serves: a newer tag in it is newer still.
+func (c *Client) Tags(ctx context.Context, name reference.Named) ([]string, error) {
+	key := reference.TrimNamed(name).String()
+	var rec tagsRecord
+	known := c.cache.record(recordTags, key, &rec)
+	if known && c.young(rec.At, tagsLifetime) {
+		return rec.Tags, nil
+	}
+	tags, err := once(ctx, c, "tags "+key, func(ctx context.Context) ([]string, error) {
+		return eachEndpoint(c, name, func(h *host) ([]string, error) { return c.listTags(ctx, h, name) })
+	})
+	if err != nil {
+		if known && canBeOld(err) {
+			return rec.Tags, nil
+		}
+		return nil, err
+	}
+	c.cache.keepRecord(recordTags, key, tagsRecord{Tags: tags, At: c.cfg.Now().UTC()})
+	return tags, nil
+}
+
+// listTags walks over the pages of a list (distribution-spec, content discovery).
+func (c *Client) listTags(ctx context.Context, h *host, name reference.Named) ([]string, error) {
+	q := question{http.MethodGet, reference.Path(name) + "/tags/list?n=" + tagsPage, reference.Path(name), "application/json", maxTagsPage}
+	tags := []string{}
+	for range maxPages {
+		r, err := c.ask(ctx, h, q)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.status(h, r); err != nil {
+			return nil, err
+		}
+		page, err := parseTags(r.body)
+		if err != nil {
+			return nil, badAnswer(h.name, "%v", err)
+		}
+		tags = append(tags, page...)
+		next, ok := nextPage(r.header.Values("Link"), r.url)
+		if !ok {
+			return tags, nil
+		}
+		if len(tags) >= MaxTags {
+			break
+		}
+		if q.path, err = belowV2(next, r.url, h.prefix); err != nil {
+			return nil, badAnswer(h.name, "%v", err)
+		}
+	}
+	c.cfg.Log.Warn("a list of tags is cut: newer ones may be missing", "repository", name.String(), "tags", len(tags))
+	return tags[:min(len(tags), MaxTags)], nil
+}
+
+var validTag = regexp.MustCompile(`^[\w][\w.-]{0,127}$`)
+
+// parseTags reads a page of tags. One that the grammar of references does not allow is dropped.
+func parseTags(body []byte) ([]string, error) {
+	var j struct {
+		Tags []string `json:"tags"`
+	}
+	if err := json.Unmarshal(body, &j); err != nil {
+		return nil, fmt.Errorf("no JSON list of tags: %w", err)
+	}
+	tags := []string{}
+	for _, t := range j.Tags {
+		if validTag.MatchString(t) {
+			tags = append(tags, t)
+		}
+	}
+	return tags, nil
+}
+
+// nextPage finds the address of the next page in Link headers (RFC 8288).
+func nextPage(links []string, base *url.URL) (*url.URL, bool) {
+	for _, header := range links {
+		for link := range strings.SplitSeq(header, ",") {
+			target, params, ok := strings.Cut(strings.TrimSpace(link), ">")
+			if !ok || !strings.HasPrefix(target, "<") || !isNext(params) {
+				continue
+			}
+			u, err := base.Parse(target[1:])
+			return u, err == nil
+		}
+	}
+	return nil, false
+}
+
+func isNext(params string) bool {
+	for p := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if strings.EqualFold(name, "rel") && strings.EqualFold(strings.Trim(value, `" `), "next") {
+			return true
+		}
+	}
+	return false
+}
+
+// belowV2 takes the path of a next page, which must be of the same registry.
+func belowV2(next, from *url.URL, prefix string) (string, error) {
+	if next.Host != from.Host || next.Scheme != from.Scheme {
+		return "", errors.New("a next page on another host")
+	}
+	path, ok := strings.CutPrefix(next.RequestURI(), prefix+"/v2/")
+	if !ok {
+		return "", errors.New("a next page that is no list of tags")
+	}
+	return path, nil
+}

@@ -1,0 +1,27 @@
+// Package all is the list of every source of updates that RedFlag knows. A new source is one folder beside apt and docker,
+// and one line here.
+package all
+
+import (
+	"redflag/internal/registry"
+	"redflag/internal/source"
+	"redflag/internal/source/docker"
+)
+
+// Options are what sources need from the program.
+type Options struct {
+	// Registry asks image registries.
+	Registry *registry.Client
+	// StateDir is where sources keep what spares them work; empty keeps nothing.
+	StateDir string
+	// AptHook is the command line that apt is given as its hook: this program and `apt-hook`. Empty asks apt nothing.
+	AptHook []string
+}
+
+// Sources gives every source, in the order in which people read them.
+func Sources(opt Options) []source.Source {
+	return []source.Source{
+		docker.New(opt.Registry, docker.Options{}),
+		docker.NewPodman(opt.Registry, docker.Options{}),
+	}
+}
