@@ -1,0 +1,114 @@
+package apt
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+)
+
+// Apt's command line tells hooks what it is about to do, as JSON-RPC 2.0 over a socket (apt's doc/json-hooks-protocol.md, version 0.2): one
+// message a line, each followed by an empty line. A hook that ends with an error makes apt stop before it has done anything.
+
+const (
+	// hookStop is the exit code by which our hook stops apt.
+	hookStop = 77
+	// planMark begins the line in which our hook writes the plan to standard output, among what apt writes there.
+	planMark = "redflag-plan: "
+	// maxMessage bounds a message: a plan of 2,000 packages has 3 MB.
+	maxMessage = 64 << 20
+)
+
+// message is what apt sends.
+type message struct {
+	Method string          `json:"method"`
+	ID     *int            `json:"id"`
+	Params json.RawMessage `json:"params"`
+}
+
+const (
+	methodHello  = "org.debian.apt.hooks.hello"
+	methodPrompt = "org.debian.apt.hooks.install.pre-prompt"
+	methodBye    = "org.debian.apt.hooks.bye"
+)
+
+// Hook is the program that apt runs as its hook: it speaks to apt over the socket in APT_HOOK_SOCKET, writes the plan to a file ("-" is standard
+// output, where [Source] looks for it), and gives the exit code, which stops apt once the plan is known. A hook that fails stops apt as well.
+func Hook(file string) int {
+	if err := runHook(file); err != nil {
+		fmt.Fprintln(os.Stderr, "redflag: apt-hook:", err)
+		return 1
+	}
+	return hookStop
+}
+
+func runHook(file string) error {
+	fd, err := strconv.Atoi(os.Getenv("APT_HOOK_SOCKET"))
+	if err != nil || fd < 3 {
+		return errors.New("apt has given no socket in APT_HOOK_SOCKET: this command is for apt to run")
+	}
+	socket := os.NewFile(uintptr(fd), "apt's socket")
+	defer socket.Close()
+	plan, err := converse(socket)
+	if err != nil {
+		return err
+	}
+	if file == "-" {
+		_, err = fmt.Printf("\n%s%s\n", planMark, plan)
+		return err
+	}
+	return os.WriteFile(file, append(plan, '\n'), 0o600)
+}
+
+// converse answers apt's greeting and gives what it says before it would ask the user.
+func converse(socket io.ReadWriter) (plan []byte, err error) {
+	lines := bufio.NewScanner(socket)
+	lines.Buffer(make([]byte, 0, 64<<10), maxMessage)
+	for lines.Scan() {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		var msg message
+		if err := json.Unmarshal(lines.Bytes(), &msg); err != nil {
+			return nil, fmt.Errorf("read apt's message: %w", err)
+		}
+		switch msg.Method {
+		case methodHello:
+			if err := greet(socket, msg); err != nil {
+				return nil, err
+			}
+		case methodPrompt:
+			return compact(msg.Params)
+		case methodBye:
+			return nil, errors.New("apt said goodbye before it said what it would do")
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read apt's message: %w", err)
+	}
+	return nil, errors.New("apt hung up before it said what it would do")
+}
+
+// greet agrees on version 0.2 of the protocol, the first that tells upgrades from downgrades.
+func greet(socket io.Writer, hello message) error {
+	var params struct {
+		Versions []string `json:"versions"`
+	}
+	if err := json.Unmarshal(hello.Params, &params); err != nil || hello.ID == nil {
+		return fmt.Errorf("read apt's greeting: %w", errors.Join(err, errors.New("it has no id")))
+	}
+	_, err := fmt.Fprintf(socket, `{"jsonrpc":"2.0","id":%d,"result":{"version":"0.2"}}`+"\n\n", *hello.ID)
+	return err
+}
+
+func compact(params json.RawMessage) ([]byte, error) {
+	var out bytes.Buffer
+	if err := json.Compact(&out, params); err != nil {
+		return nil, fmt.Errorf("read apt's plan: %w", err)
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,159 @@
+package apt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"redflag/internal/machine"
+)
+
+// Package is one record of dpkg's database (dpkg-query(1) explains the states).
+type Package struct {
+	// Name and Arch together name the package; Arch is "all" for one that runs anywhere.
+	Name, Arch string
+	Version    string
+	// Source and SourceVersion are the source package that it was built from.
+	Source, SourceVersion string
+	// Want is what is selected for it: install, hold, deinstall, purge, unknown.
+	Want string
+	// Flag is ok, or reinstreq for a package that is broken and must be installed again.
+	Flag string
+	// State is how far dpkg has come with it: installed, config-files, unpacked, half-configured …
+	State string
+	// Summary is the first line of its description.
+	Summary string
+
+	record version
+}
+
+// Installed says whether the package's files are on the machine, be it half. What was removed but for its configuration is not installed.
+func (p *Package) Installed() bool {
+	return p.State != "" && p.State != "not-installed" && p.State != "config-files"
+}
+
+// Held says whether a person has put it on hold.
+func (p *Package) Held() bool { return p.Want == "hold" }
+
+// Interrupted says whether dpkg stopped in the middle of its work on the package.
+func (p *Package) Interrupted() bool {
+	switch p.State {
+	case "half-installed", "unpacked", "half-configured", "triggers-awaited", "triggers-pending":
+		return true
+	}
+	return p.Flag == "reinstreq"
+}
+
+// Database is what dpkg knows.
+type Database struct {
+	Packages []*Package
+	// Journal counts the records that dpkg wrote beside its status file and has not yet put into it: it works right now, or was interrupted.
+	// They are in Packages.
+	Journal int
+}
+
+// ReadDatabase reads dpkg's database from its status file and the journal in the folder updates beside it (DPKG's lib/dpkg/dbmodify.c).
+func ReadDatabase(m *machine.Machine, status string) (*Database, error) {
+	f, err := m.Open(status)
+	if err != nil {
+		return nil, fmt.Errorf("open dpkg's status: %w", err)
+	}
+	defer f.Close()
+	packages, err := ParseStatus(f)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", status, err)
+	}
+	db := &Database{Packages: packages}
+	return db, db.readJournal(m, path.Join(path.Dir(status), "updates"))
+}
+
+// readJournal lays the journal's records over those of the status file.
+func (d *Database) readJournal(m *machine.Machine, dir string) error {
+	files, err := m.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read dpkg's journal: %w", err)
+	}
+	at := map[[2]string]int{}
+	for i, p := range d.Packages {
+		at[[2]string{p.Name, p.Arch}] = i
+	}
+	for _, file := range files {
+		if digits(file.Name()) != len(file.Name()) {
+			continue
+		}
+		data, err := m.ReadFile(path.Join(dir, file.Name()), maxStanza)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // dpkg has just put it into the status file
+		}
+		if err != nil {
+			return fmt.Errorf("read dpkg's journal: %w", err)
+		}
+		records, err := ParseStatus(bytes.NewReader(data))
+		if err != nil {
+			return fmt.Errorf("read dpkg's journal %s: %w", file.Name(), err)
+		}
+		for _, p := range records {
+			d.Journal++
+			if i, ok := at[[2]string{p.Name, p.Arch}]; ok {
+				d.Packages[i] = p
+			} else {
+				at[[2]string{p.Name, p.Arch}] = len(d.Packages)
+				d.Packages = append(d.Packages, p)
+			}
+		}
+	}
+	return nil
+}
+
+// ParseStatus reads records as dpkg writes them to its status file. Bytes in which there is not one record are an error.
+func ParseStatus(r io.Reader) ([]*Package, error) {
+	var packages []*Package
+	reader := newStanzas(r)
+	for {
+		stanza, err := reader.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return packages, err
+		}
+		if p := parsePackage(stanza); p != nil {
+			packages = append(packages, p)
+		}
+	}
+	if len(packages) == 0 && reader.read > 0 {
+		return nil, errors.New("there is no package in it")
+	}
+	return packages, nil
+}
+
+// parsePackage reads one record; nil for what is none.
+func parsePackage(stanza []byte) *Package {
+	p := &Package{}
+	for name, value := range fields(stanza) {
+		if string(name) == "Status" {
+			if words := strings.Fields(string(value)); len(words) == 3 {
+				p.Want, p.Flag, p.State = words[0], words[1], words[2]
+			}
+			break
+		}
+	}
+	if p.State == "" {
+		return nil
+	}
+	p.record = parseVersion(stanza)
+	p.Name, p.Arch, p.Version = p.record.name, p.record.arch, p.record.text
+	p.Source, p.SourceVersion, p.Summary = p.record.source, p.record.sourceVersion, p.record.summary
+	if p.Name == "" {
+		return nil
+	}
+	p.record.size = 0 // dpkg's Size is no download's
+	return p
+}
