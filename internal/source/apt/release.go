@@ -21,7 +21,8 @@ type release struct {
 	notAutomatic, butAutomaticUpgrades      bool
 	// archs and components are empty where the file does not list them.
 	archs, components []string
-	// sizes are the lengths of the uncompressed lists of packages, by their path below the suite.
+	// sizes are the lengths of the lists of packages, by their path below the suite without the ending of a compression: that of the
+	// uncompressed list, or -1 where only compressed ones are named.
 	sizes map[string]int64
 	// site is the archive's host.
 	site string
@@ -98,15 +99,19 @@ func (r *release) set(field, value string) bool {
 
 // sum keeps the size in a line "checksum size path" where the path is a list of packages.
 func (r *release) sum(line []byte) {
-	if !bytes.HasSuffix(line, []byte("Packages")) {
+	if !bytes.Contains(line, []byte("Packages")) {
 		return
 	}
 	words := strings.Fields(string(line))
 	if len(words) != 3 {
 		return
 	}
-	if size, err := strconv.ParseInt(words[1], 10, 64); err == nil {
+	if size, err := strconv.ParseInt(words[1], 10, 64); err == nil && strings.HasSuffix(words[2], "Packages") {
 		r.sizes[words[2]] = size
+	} else if name, ending, _ := strings.Cut(words[2], "Packages."); slices.Contains(compressions, "."+ending) {
+		if _, known := r.sizes[name+"Packages"]; !known {
+			r.sizes[name+"Packages"] = -1
+		}
 	}
 }
 
