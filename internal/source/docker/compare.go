@@ -32,6 +32,7 @@ type standing struct {
 // platform of the image (and not of the host).
 func (j *judge) against(ctx context.Context, s *subject, img *stored, manifest fleet.Digest, tag registry.Answer) (standing, error) {
 	if s.has(img, manifest, tag.Digest) {
+		j.noteOrigin(s, tag.Digest)
 		return standing{same: true}, nil
 	}
 	platform, err := s.platformOf(ctx, img)
@@ -42,7 +43,6 @@ func (j *judge) against(ctx context.Context, s *subject, img *stored, manifest f
 	if err != nil {
 		return standing{}, fmt.Errorf("read what the tag points to: %w", err)
 	}
-	theirs := tag.Digest
 	if content.Children != nil {
 		child, err := content.Select(platform)
 		if errors.Is(err, registry.ErrNoPlatform) {
@@ -51,10 +51,10 @@ func (j *judge) against(ctx context.Context, s *subject, img *stored, manifest f
 		if err != nil {
 			return standing{}, err
 		}
-		if theirs = child.Digest; s.has(img, manifest, theirs) || s.store == containerd && j.manifestOf(ctx, s, img, manifest) == theirs {
+		if s.has(img, manifest, child.Digest) || s.store == containerd && j.manifestOf(ctx, s, img, manifest) == child.Digest {
 			return standing{same: true}, nil
 		}
-		if content, err = j.content(ctx, s, theirs); err != nil {
+		if content, err = j.content(ctx, s, child.Digest); err != nil {
 			return standing{}, fmt.Errorf("read the image for %s: %w", platform, err)
 		}
 	}
@@ -74,7 +74,7 @@ func (j *judge) byConfig(
 	if err != nil {
 		// That it differs is certain; what it is called is not worth losing the answer.
 		there.note = sentence(there.note, "what it contains could not be read")
-		return there, nil
+		return there, nil //nolint:nilerr // the note says it
 	}
 	if p := config.Platform; p.Architecture != "" && (p.OS != platform.OS || p.Architecture != platform.Architecture) {
 		return standing{same: true, remark: dropped(platform)}, nil
@@ -168,6 +168,14 @@ func (s *subject) platformOf(ctx context.Context, img *stored) (registry.Platfor
 	}
 	d, err := s.engine.details(ctx, img.id, registry.Platform{})
 	return d.platform, err
+}
+
+// noteOrigin keeps in mind that a registry has had what runs. When the tag is deleted, its content often goes with it, and nothing
+// would tell the image from one that was built here.
+func (j *judge) noteOrigin(s *subject, d fleet.Digest) {
+	if ref, err := s.at(d); err == nil && s.store != classic {
+		j.reg.NoteExists(ref)
+	}
 }
 
 // maxOrigins is how many digests of an image are asked for: Podman keeps one for each index that it came in.

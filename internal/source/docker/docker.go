@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"sync"
 	"time"
 
 	"redflag/internal/fleet"
@@ -72,7 +71,13 @@ func (s *Source) Present(m *machine.Machine) bool {
 // Scan implements source.Source. The finding has a check for every image that containers run; the error is not nil when one of them is
 // unknown.
 func (s *Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, error) {
-	subjects, lost := s.look(ctx, m)
+	engines, lost := s.engines(ctx, m)
+	defer func() {
+		for _, e := range engines {
+			e.close()
+		}
+	}()
+	subjects, blind := look(ctx, engines)
 	if ctx.Err() != nil {
 		return fleet.Finding{}, ctx.Err()
 	}
@@ -82,38 +87,39 @@ func (s *Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, e
 	if ctx.Err() != nil {
 		return fleet.Finding{}, ctx.Err()
 	}
-	finding := report(subjects, verdicts, newer)
-	return finding, errors.Join(lost, unanswered(subjects, verdicts))
+	return report(subjects, verdicts, newer), errors.Join(lost, blind, unanswered(subjects, verdicts))
 }
 
-// look asks every engine what it runs. One that does not answer is in the error; the others' subjects are there all the same.
-func (s *Source) look(ctx context.Context, m *machine.Machine) ([]*subject, error) {
+// engines connects to every engine that is there. The error says which of them do not answer.
+func (s *Source) engines(ctx context.Context, m *machine.Machine) ([]*engine, error) {
 	hosts := s.hosts(m)
 	if len(hosts) == 0 {
 		return nil, s.brand.notRunning("there is no socket")
 	}
-	subjects := make([][]*subject, len(hosts))
-	errs := make([]error, len(hosts))
-	var wg sync.WaitGroup
-	for i, host := range hosts {
-		wg.Go(func() { subjects[i], errs[i] = s.lookAt(ctx, host) })
+	var engines []*engine
+	var errs []error
+	for _, host := range hosts {
+		e, err := connect(ctx, s, host)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		engines = append(engines, e)
 	}
-	wg.Wait()
-	var all []*subject
-	for _, list := range subjects {
-		all = append(all, list...)
-	}
-	return all, errors.Join(errs...)
+	return engines, errors.Join(errs...)
 }
 
-func (s *Source) lookAt(ctx context.Context, host string) ([]*subject, error) {
-	e, err := connect(ctx, s.brand, host, s.patience)
-	if err != nil {
-		return nil, err
+// look asks every engine what it runs. One that does not say is in the error; the others' subjects are there all the same.
+func look(ctx context.Context, engines []*engine) ([]*subject, error) {
+	var all []*subject
+	var errs []error
+	for _, e := range engines {
+		seen, err := e.look(ctx)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		all = append(all, group(e, seen)...)
 	}
-	seen, err := e.look(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return group(e, seen), nil
+	return all, errors.Join(errs...)
 }

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +24,7 @@ type engine struct {
 	brand    brand
 	host     string
 	api      *client.Client
+	wires    *http.Transport
 	patience time.Duration
 	// libpod: it is Podman, whichever source has found it.
 	libpod atomic.Bool
@@ -38,66 +38,38 @@ type engine struct {
 	learnt      map[fleet.ImageID]details
 }
 
-const (
-	// maxAnswer bounds an answer of the engine: 2,000 containers are 5 MB.
-	maxAnswer = 64 << 20
-	// maxRequests is how many inspections are under way at once: enough to hide the round trips, too few to be felt.
-	maxRequests = 6
-)
+// maxRequests is how many inspections are under way at once: enough to hide the round trips, too few to be felt.
+const maxRequests = 6
 
 // connect finds out whether an engine answers, and in which version of the API it is spoken to.
-func connect(ctx context.Context, b brand, host string, patience time.Duration) (*engine, error) {
+func connect(ctx context.Context, s *Source, host string) (*engine, error) {
 	e := &engine{
-		brand: b, host: host, patience: patience,
+		brand: s.brand, host: host, patience: s.patience,
 		places:      make(chan struct{}, maxRequests),
 		inspections: map[detailsKey]func() (details, error){}, learnt: map[fleet.ImageID]details{},
 	}
-	options := []client.Opt{client.WithHost(host), client.WithResponseHook(e.watch)}
-	switch scheme, _, _ := strings.Cut(host, "://"); scheme {
-	case "unix", "npipe":
-	case "tcp":
-		// DOCKER_CERT_PATH and DOCKER_TLS_VERIFY belong to DOCKER_HOST.
-		options = append([]client.Opt{client.WithTLSClientConfigFromEnv()}, options...)
-	default:
-		return nil, &fleet.Unknown{
-			Because: fmt.Sprintf("%s is at %s, and only unix:// and tcp:// can be asked", b.title, fleet.Plain(host)),
-			Remedy:  "run RedFlag on that host, or set " + b.env + " to a socket",
-		}
+	wire, scheme, err := e.wire(host, s.getenv)
+	if err != nil {
+		return nil, err
 	}
-	var err error
-	if e.api, err = client.New(options...); err != nil {
+	e.wires = wire
+	// The address is given before the connections, because the client would lay its own over them otherwise.
+	e.api, err = client.New(client.WithHost(host), client.WithHTTPClient(&http.Client{Transport: e, CheckRedirect: client.CheckRedirect}), client.WithScheme(scheme))
+	if err != nil {
 		return nil, e.explain(ctx, err)
 	}
-	return e, e.ask(ctx, func(ctx context.Context) error {
+	err = e.ask(ctx, func(ctx context.Context) error {
 		_, err := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
 		return err
 	})
-}
-
-// watch looks at every answer's head: who answers, and how much of the body will be read.
-func (e *engine) watch(r *http.Response) {
-	if strings.HasPrefix(r.Header.Get("Server"), "Libpod/") {
-		e.libpod.Store(true)
+	if err != nil {
+		e.close()
 	}
-	r.Body = &bounded{ReadCloser: r.Body, left: maxAnswer}
+	return e, err
 }
 
-// bounded is a body of which no more than left bytes are read.
-type bounded struct {
-	io.ReadCloser
-	left int64
-}
-
-var errEndless = fmt.Errorf("an answer of over %d MB", maxAnswer>>20)
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errEndless
-	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
-}
+// close lets the connections go.
+func (e *engine) close() { e.wires.CloseIdleConnections() }
 
 // ask does one request, waits for it no longer than the engine is given, and explains what goes wrong.
 func (e *engine) ask(ctx context.Context, request func(context.Context) error) error {
@@ -107,8 +79,8 @@ func (e *engine) ask(ctx context.Context, request func(context.Context) error) e
 	limited, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
 	err := request(limited)
-	if err == nil || errdefs.IsNotFound(err) {
-		return err
+	if err == nil {
+		return nil
 	}
 	return e.explain(ctx, err)
 }
@@ -188,6 +160,8 @@ func (e *engine) lookCloser(ctx context.Context, inv *inventory) {
 		wg.Go(func() { e.inspectUnlisted(ctx, img) })
 	}
 	wg.Wait()
+	// One that was removed since the list was made is no longer there to be answered for.
+	inv.containers = slices.DeleteFunc(inv.containers, func(c running) bool { return errdefs.IsNotFound(c.err) })
 }
 
 func (e *engine) inspectContainer(ctx context.Context, c *running) {

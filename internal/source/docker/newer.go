@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/distribution/reference"
 
@@ -97,6 +98,9 @@ func (j *judge) newerThan(ctx context.Context, family []*subject) ([]fleet.Updat
 	return updates, errors.Join(errs...)
 }
 
+// tagsAge is how old the answer to what a newer tag points to may be: as old as the list that the tag is from.
+const tagsAge = 24 * time.Hour
+
 // maxTries bounds how many tags of one level are looked at, where the newest ones are not for the platform.
 const maxTries = 3
 
@@ -140,9 +144,9 @@ func (j *judge) isFor(ctx context.Context, same []*subject, p registry.Platform,
 	s := same[0]
 	ref, err := reference.WithTag(reference.TrimNamed(s.ref), candidate)
 	if err != nil {
-		return false, nil // a list of tags may hold anything
+		return false, nil //nolint:nilerr // a list of tags may hold anything
 	}
-	answer, err := j.reg.Resolve(ctx, ref)
+	answer, err := j.reg.ResolveWithin(ctx, ref, tagsAge)
 	if errors.Is(err, registry.ErrGone) {
 		return false, nil // deleted since the list was made
 	}
