@@ -146,4 +146,3 @@ func (p player) Run(ctx context.Context, c machine.Command) (machine.Result, err
 	}
 	return machine.Result{}, fmt.Errorf("%s: %w", c.Name, machine.ErrNotInstalled)
 }
-
