@@ -66,7 +66,7 @@ type repoDigest struct {
 func takeInventory(containers []container.Summary, images []image.Summary, podman bool) inventory {
 	inv := inventory{images: make(map[fleet.ImageID]*stored, len(images)), tagged: map[string]fleet.ImageID{}}
 	for _, i := range images {
-		img := &stored{id: fleet.ImageID(i.ID), tags: tagsOf(i.RepoTags), digests: digestsOf(i.RepoDigests)}
+		img := &stored{id: imageID(i.ID), tags: tagsOf(i.RepoTags), digests: digestsOf(i.RepoDigests)}
 		inv.images[img.id] = img
 		for _, tag := range img.tags {
 			inv.tagged[tag] = img.id
@@ -87,8 +87,8 @@ func takeInventory(containers []container.Summary, images []image.Summary, podma
 }
 
 func runningOf(c container.Summary) running {
-	r := running{id: c.ID, name: nameOf(c), asked: c.Image, image: fleet.ImageID(c.ImageID), labels: c.Labels}
-	if d := c.ImageManifestDescriptor; d != nil {
+	r := running{id: c.ID, name: nameOf(c), asked: c.Image, image: imageID(c.ImageID), labels: c.Labels}
+	if d := c.ImageManifestDescriptor; d != nil && d.Digest.Validate() == nil {
 		r.manifest = fleet.Digest(d.Digest)
 		if d.Platform != nil {
 			r.platform = registry.Platform{OS: d.Platform.OS, Architecture: d.Platform.Architecture, Variant: d.Platform.Variant}
@@ -96,6 +96,9 @@ func runningOf(c container.Summary) running {
 	}
 	return r
 }
+
+// imageID takes an ID as the engine gives it. It will be shown.
+func imageID(s string) fleet.ImageID { return fleet.ImageID(fleet.Plain(s)) }
 
 // nameOf gives a container's own name; those with a second slash are what linked containers call it.
 func nameOf(c container.Summary) string {

@@ -156,7 +156,11 @@ func (j *judge) isFor(ctx context.Context, same []*subject, p registry.Platform,
 	if slices.ContainsFunc(same, func(s *subject) bool { return s.has(s.image, s.manifest, answer.Digest) }) {
 		return false, nil
 	}
-	content, err := j.content(ctx, s, answer.Digest)
+	at, err := s.at(answer.Digest)
+	if err != nil {
+		return false, err
+	}
+	content, err := j.reg.OptionalContent(ctx, at)
 	if err != nil {
 		return false, err
 	}
