@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,6 +27,8 @@ type engine struct {
 	patience time.Duration
 	// libpod: it is Podman, whichever source has found it.
 	libpod atomic.Bool
+	// forbidden: its socket is not for us. The client does not keep this cause of an error.
+	forbidden atomic.Bool
 	// hung is set when an answer did not come in time: nothing more is waited for.
 	hung atomic.Bool
 	// places bounds the requests under way at once.
@@ -48,15 +49,20 @@ func connect(ctx context.Context, s *Source, host string) (*engine, error) {
 		places:      make(chan struct{}, maxRequests),
 		inspections: map[detailsKey]func() (details, error){}, learnt: map[fleet.ImageID]details{},
 	}
-	wire, scheme, err := e.wire(host, s.getenv)
+	wires, scheme, err := e.wire(host, s.getenv)
 	if err != nil {
 		return nil, err
 	}
-	e.wires = wire
+	e.wires = wires
+	return e, e.open(ctx, scheme)
+}
+
+// open says the first word over the connections.
+func (e *engine) open(ctx context.Context, scheme string) (err error) {
 	// The address is given before the connections, because the client would lay its own over them otherwise.
-	e.api, err = client.New(client.WithHost(host), client.WithHTTPClient(&http.Client{Transport: e, CheckRedirect: client.CheckRedirect}), client.WithScheme(scheme))
+	e.api, err = client.New(client.WithHost(e.host), client.WithHTTPClient(&http.Client{Transport: e, CheckRedirect: client.CheckRedirect}), client.WithScheme(scheme))
 	if err != nil {
-		return nil, e.explain(ctx, err)
+		return e.explain(ctx, err)
 	}
 	err = e.ask(ctx, func(ctx context.Context) error {
 		_, err := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
@@ -65,7 +71,7 @@ func connect(ctx context.Context, s *Source, host string) (*engine, error) {
 	if err != nil {
 		e.close()
 	}
-	return e, err
+	return err
 }
 
 // close lets the connections go.
@@ -92,7 +98,7 @@ func (e *engine) explain(ctx context.Context, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		e.hung.Store(true)
 		return e.silent()
-	case errors.Is(err, os.ErrPermission):
+	case e.forbidden.Load():
 		return &fleet.Unknown{Because: fmt.Sprintf("no permission to ask %s at %s", e.brand.title, fleet.Plain(e.host)), Remedy: e.brand.allow, Err: err}
 	case client.IsErrConnectionFailed(err):
 		return &fleet.Unknown{Because: fmt.Sprintf("%s is not running: nothing answers at %s", e.brand.title, fleet.Plain(e.host)), Remedy: e.brand.start, Err: err}

@@ -173,9 +173,11 @@ func TestAScanThatIsCancelledSaysSo(t *testing.T) {
 
 func TestWhoMayNotAskIsToldHow(t *testing.T) {
 	for _, s := range []*Source{New(nil, Options{}), NewPodman(nil, Options{})} {
-		e := &engine{brand: s.brand, host: "unix:///var/run/docker.sock"}
-		err := e.explain(t.Context(), fmt.Errorf("dial: %w", os.ErrPermission))
-		because, remedy := fleet.Explain(err)
+		e := &engine{brand: s.brand, host: "unix:///var/run/docker.sock", patience: s.patience}
+		e.wires = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", os.ErrPermission)}
+		}}
+		because, remedy := fleet.Explain(e.open(t.Context(), "http"))
 		if !strings.HasPrefix(because, "no permission to ask "+s.brand.title) || !strings.Contains(remedy, "run as root") {
 			t.Errorf("because %q, remedy %q", because, remedy)
 		}

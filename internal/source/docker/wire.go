@@ -2,10 +2,12 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -59,6 +61,9 @@ func (e *engine) wireTCP(getenv func(string) string) (*http.Transport, string, e
 func (e *engine) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := e.wires.RoundTrip(r)
 	if err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			e.forbidden.Store(true)
+		}
 		return nil, err
 	}
 	if strings.HasPrefix(resp.Header.Get("Server"), "Libpod/") {
