@@ -2,6 +2,7 @@ package apt
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"redflag/internal/fleet"
@@ -66,12 +67,28 @@ func (r relation) allows(version string) bool {
 	}
 }
 
+// findObstacles says of updates which of the blocked packages would keep them from being installed, if apt leaves them out: what is in the
+// way of one update may be another that has something in its own way.
+func findObstacles(updates, blocked []*choice) map[*choice]string {
+	found := map[*choice]string{}
+	for len(blocked) > 0 {
+		var next []*choice
+		for _, c := range updates {
+			if found[c] != "" || slices.Contains(blocked, c) {
+				continue
+			}
+			if found[c] = c.obstacle(blocked); found[c] != "" {
+				next = append(next, c)
+			}
+		}
+		blocked = next
+	}
+	return found
+}
+
 // obstacle names the one of the blocked packages that keeps this update from being installed; empty where none plainly does.
 func (c *choice) obstacle(blocked []*choice) string {
 	for _, b := range blocked {
-		if b == c {
-			continue
-		}
 		have := b.from().text
 		if r, ok := broken(c.to().depends, b.pkg.Name, have); ok {
 			return fleet.Plain(fmt.Sprintf("it needs %s, and %s stays at %s", r, b.pkg.Name, have))

@@ -129,9 +129,9 @@ func (c *capped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// parts lists the files that apt reads in a folder of configuration: those with one of the endings, "" meaning none at all, whose
+// configParts lists the files that apt reads in a folder of configuration: those with one of the endings, "" meaning none at all, whose
 // names have nothing but letters, digits, underscores, hyphens, colons and dots; in order. A folder that is not there has none.
-func parts(m *machine.Machine, dir string, endings ...string) ([]string, error) {
+func configParts(m *machine.Machine, dir string, endings ...string) ([]string, error) {
 	if dir == "" {
 		return nil, nil
 	}

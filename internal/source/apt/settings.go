@@ -27,7 +27,7 @@ const maxIncludes = 10
 // error names files that could not be read or understood; the settings hold the rest.
 func readSettings(m *machine.Machine) (*settings, error) {
 	s := &settings{conf: newConfig()}
-	files, err := parts(m, s.conf.path("Dir::Etc::parts"), ".conf", "")
+	files, err := configParts(m, s.conf.path("Dir::Etc::parts"), ".conf", "")
 	problems := []error{unreadableOrNil(s.conf.path("Dir::Etc::parts"), err)}
 	for _, file := range append(files, s.conf.path("Dir::Etc::main")) {
 		problems = append(problems, s.read(m, file, 0))
@@ -50,7 +50,7 @@ func (s *settings) read(m *machine.Machine, file string, depth int) error {
 		if !strings.HasSuffix(name, "/") {
 			return s.read(m, name, depth+1)
 		}
-		files, err := parts(m, name, ".conf", "")
+		files, err := configParts(m, name, ".conf", "")
 		for _, f := range files {
 			err = errors.Join(err, s.read(m, f, depth+1))
 		}
@@ -88,7 +88,7 @@ func (s *settings) mainAndParts(m *machine.Machine, main, dir string, endings ..
 	if file := s.conf.path(main); file != "" && !isDir(m, file) {
 		files = append(files, file)
 	}
-	more, err := parts(m, s.conf.path(dir), endings...)
+	more, err := configParts(m, s.conf.path(dir), endings...)
 	return append(files, more...), unreadableOrNil(s.conf.path(dir), err)
 }
 

@@ -183,8 +183,9 @@ func (s *survey) decide(db *Database, offered map[packageKey][]*version, p *poli
 		}
 	}
 	slices.SortFunc(upgradable, compareChoices)
+	obstacles := findObstacles(upgradable, blockers)
 	for _, c := range upgradable {
-		s.Updates = append(s.Updates, update{c.update(p.phasing), c.obstacle(blockers)})
+		s.Updates = append(s.Updates, update{c.update(p.phasing), obstacles[c]})
 	}
 }
 
