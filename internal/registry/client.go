@@ -8,6 +8,7 @@ package registry
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -109,9 +110,16 @@ func (c *Client) Close() {
 // once does a piece of work once for all who want it at the same time. A caller whose context ends goes away with its
 // error; the others still get the answer.
 func once[T any](ctx context.Context, c *Client, key string, work func(context.Context) (T, error)) (T, error) {
-	result := c.flight.DoChan(key, func() (any, error) {
+	result := c.flight.DoChan(key, func() (value any, err error) {
 		c.flights.Add(1)
 		defer c.flights.Done()
+		defer func() {
+			// On this goroutine nobody else could catch a panic over foreign bytes.
+			if p := recover(); p != nil {
+				err = unknown(ErrBadAnswer, "report it with the output of `redflag doctor`", "a defect in RedFlag: %v", p)
+				c.cfg.Log.Error("a defect in RedFlag", "panic", p, "stack", string(debug.Stack()))
+			}
+		}()
 		ctx, cancel := context.WithTimeout(c.base, maxWork)
 		defer cancel()
 		return work(ctx)

@@ -119,7 +119,7 @@ func (p *pace) limited(began time.Time, asked time.Duration) {
 		p.slow(now)
 		p.limitedAt = now
 	}
-	backoff := minWait << min(p.limits-1, 5)
+	backoff := minWait << min(max(p.limits-1, 0), 5)
 	wait := max(asked, minWait)
 	if asked == 0 {
 		wait = backoff
