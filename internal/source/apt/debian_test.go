@@ -28,6 +28,8 @@ func TestOnARealBookworm(t *testing.T) {
 		"lists expire":                                        expired,
 		"lists grow stale":                                    stale,
 		"a dead mirror is named":                              deadMirror,
+		"lists are refreshed, or it is told why not":          refreshes,
+		"a lock that is held names its holder":                refreshLocked,
 		"damaged lists are told":                              damagedLists,
 		"an unchanged machine is not asked again":             unchanged,
 		"broken dependencies leave the list":                  brokenDependencies,

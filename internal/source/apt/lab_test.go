@@ -1,6 +1,7 @@
 package apt
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -188,4 +189,23 @@ func (l *lab) install(control string) {
 
 func control(name, version string, more ...string) string {
 	return strings.Join(append([]string{"Package: " + name, "Version: " + version, "Architecture: all", "Description: " + name + " for a test"}, more...), "\n")
+}
+
+// hold has another process hold a lock in the lab, as apt does, until it is released.
+func hold(l *lab, lock string) (release func()) {
+	l.Helper()
+	cmd := exec.CommandContext(context.Background(), "chroot", l.root, "python3", "-c",
+		"import fcntl,sys; f=open('"+lock+"','w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()")
+	stdin, _ := cmd.StdinPipe()
+	stdout, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		l.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
+		l.Fatal(line, err)
+	}
+	return func() {
+		stdin.Close()
+		_ = cmd.Wait()
+	}
 }

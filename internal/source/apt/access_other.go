@@ -1,0 +1,5 @@
+//go:build !unix
+
+package apt
+
+func writable(string) bool { return false }
