@@ -4,6 +4,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"redflag/internal/source/apt"
 )
 
 // hookName is the hidden command by which apt calls this program back with its plan.
@@ -25,8 +27,8 @@ func (p *program) hookCommand() *cobra.Command {
 		Short:  "Called by apt: writes its plan to FILE and stops it",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return exitCode(0)
-		},
+		RunE:   func(_ *cobra.Command, args []string) error { return exitCode(apt.Hook(args[0])) },
+		// apt calls with an environment of its own: nothing of ours is to be read or written.
+		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
 	}
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +55,7 @@ func (r report) finding(f fleet.Finding) {
 		}
 	}
 	packages, images := table{indent: "  "}, table{indent: "  "}
-	for _, u := range f.Updates {
+	for _, u := range byUrgency(f.Updates) {
 		if u.ImageUpdate != nil {
 			r.imageRow(&images, u)
 		} else {
@@ -63,6 +65,22 @@ func (r report) finding(f fleet.Finding) {
 	packages.write(r.w, r.paint, r.width)
 	images.write(r.w, r.paint, r.width)
 	r.checks(f.Checks)
+}
+
+// byUrgency puts security first and what would not be installed now last.
+func byUrgency(updates []fleet.Update) []fleet.Update {
+	rank := func(u fleet.Update) int {
+		switch {
+		case u.Security:
+			return 0
+		case u.Blocked != "":
+			return 2
+		}
+		return 1
+	}
+	sorted := slices.Clone(updates)
+	slices.SortStableFunc(sorted, func(a, b fleet.Update) int { return cmp.Compare(rank(a), rank(b)) })
+	return sorted
 }
 
 // heading says the answer of one source in one line.
@@ -148,12 +166,11 @@ func (r report) mark(u fleet.Update) cell {
 
 func remarks(u fleet.Update) string {
 	var parts []string
-	if u.Blocked != "" {
-		why := string(u.Blocked)
-		if u.BlockedBecause != "" {
-			why += ": " + u.BlockedBecause
-		}
-		parts = append(parts, why)
+	switch {
+	case u.Blocked != "" && u.Security: // the first column has no room for it
+		parts = append(parts, blocked(u))
+	case u.Blocked != "" && u.BlockedBecause != "":
+		parts = append(parts, u.BlockedBecause)
 	}
 	if !u.StaleSince.IsZero() {
 		parts = append(parts, "not confirmed since "+u.StaleSince.UTC().Format(time.DateOnly))
@@ -212,9 +229,6 @@ func (r report) checks(checks []fleet.Check) {
 		switch c.Answer {
 		case fleet.CannotAnswer:
 			t.add(cell{text: "unknown", style: yellow}, left(c.Name), left(list(c.Containers, maxNames)), left(c.Because))
-			if c.Remedy != "" {
-				t.add(left(""), left("→ "+c.Remedy))
-			}
 		case fleet.Gone:
 			t.add(cell{text: "gone", style: yellow}, left(c.Name), left(list(c.Containers, maxNames)), left(c.Because))
 		}

@@ -40,7 +40,7 @@ func exampleApt() fleet.Finding {
 		Source: "apt", State: fleet.OK, ScannedAt: noon, AsOf: noon.Add(-2 * time.Hour), Checks: []fleet.Check{},
 		Updates: []fleet.Update{
 			{Source: "apt", Name: "nginx", Arch: "amd64", From: "1.22.1-9", To: "1.22.1-9+deb12u3", Origin: "Debian/bookworm", Size: 526_000,
-				Summary: "small, powerful, scalable web/proxy server", Blocked: fleet.Held, BlockedBecause: "on hold since apt-mark hold"},
+				Summary: "small, powerful, scalable web/proxy server", Blocked: fleet.Held, BlockedBecause: "put on hold with apt-mark"},
 			{Source: "apt", Name: "openssl", Arch: "amd64", From: "3.0.11-1~deb12u2", To: "3.0.17-1~deb12u2", Security: true,
 				Origin: "Debian-Security/bookworm-security", Size: 1_430_000, Summary: "Secure Sockets Layer toolkit - cryptographic utility", StaleSince: noon},
 		},

@@ -5,6 +5,7 @@ package all
 import (
 	"redflag/internal/registry"
 	"redflag/internal/source"
+	"redflag/internal/source/apt"
 	"redflag/internal/source/docker"
 )
 
@@ -21,6 +22,7 @@ type Options struct {
 // Sources gives every source, in the order in which people read them.
 func Sources(opt Options) []source.Source {
 	return []source.Source{
+		apt.Source{Hook: opt.AptHook, StateDir: opt.StateDir},
 		docker.New(opt.Registry, docker.Options{}),
 		docker.NewPodman(opt.Registry, docker.Options{}),
 	}
