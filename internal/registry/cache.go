@@ -38,20 +38,9 @@ const (
 	touchEvery = 24 * time.Hour
 )
 
-// openCache makes a cache in a folder. One that cannot be used is a warning, and keeps nothing.
+// openCache makes a cache in a folder, which is made when there is something to keep: who asks no registry leaves no trace.
 func openCache(dir string, now func() time.Time, log *slog.Logger) *cache {
-	c := &cache{dir: dir, now: now, log: log}
-	if dir == "" {
-		return c
-	}
-	for _, d := range []string{contentDir, recordDir} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
-			c.cannotWrite(err)
-			c.dir = ""
-			return c
-		}
-	}
-	return c
+	return &cache{dir: dir, now: now, log: log}
 }
 
 func (c *cache) cannotWrite(err error) {

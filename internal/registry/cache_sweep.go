@@ -25,8 +25,8 @@ const (
 
 // close sweeps the folder when it is time.
 func (c *cache) close() {
-	if c.dir == "" {
-		return
+	if _, err := os.Stat(c.dir); c.dir == "" || err != nil {
+		return // nothing was kept yet
 	}
 	stamp := filepath.Join(c.dir, sweepFile)
 	info, err := os.Stat(stamp)
