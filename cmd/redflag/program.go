@@ -138,11 +138,19 @@ func dockerConfigDir() string {
 }
 
 func (p *program) log() *slog.Logger {
-	return slog.New(tint.NewHandler(p.stderr, &tint.Options{
-		Level:      slog.LevelWarn,
-		TimeFormat: time.TimeOnly,
-		NoColor:    !colourful(p.stderr),
+	return slog.New(tint.NewTextHandler(p.stderr, &tint.Options{
+		Level:       slog.LevelWarn,
+		NoColor:     !colourful(p.stderr),
+		ReplaceAttr: withoutTime,
 	}))
+}
+
+// withoutTime drops the time of a line: who reads it is here and now.
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }
 
 // sources gives the sources to look at: those named, or every one that the machine has.

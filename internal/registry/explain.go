@@ -54,8 +54,7 @@ func (c *Client) denied(h *host, cred credential) error {
 func (c *Client) unreachable(h *host, err error) error {
 	reason, remedy := reasonOf(err)
 	var long errTooLong
-	var bad *http.ProtocolError
-	if errors.As(err, &long) || errors.As(err, &bad) || strings.Contains(reason, "redirect") || strings.Contains(reason, "headers exceeded") {
+	if errors.As(err, &long) || strings.Contains(reason, "redirect") || strings.Contains(reason, "headers exceeded") {
 		return badAnswer(h.name, "%s", reason)
 	}
 	if remedy == "" {
