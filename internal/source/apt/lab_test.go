@@ -45,7 +45,7 @@ type lab struct {
 }
 
 // newLab makes a root of a Debian suite whose security archive is known and fetched: it has many updates.
-func newLab(t *testing.T, suite string) *lab {
+func newLab(t testing.TB, suite string) *lab {
 	t.Helper()
 	l := &lab{TB: t, root: parts.Debian(t, suite)}
 	archive, security := parts.DebianArchives(t)

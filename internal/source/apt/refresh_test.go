@@ -47,6 +47,7 @@ func TestARefreshThatFailsWithoutAWordIsNoSuccess(t *testing.T) {
 		{Code: -1, Stdout: []byte("Reading package lists...\n")},
 		{Code: 100, Stderr: []byte("E: Etwas ist schiefgelaufen\n")},
 		{Code: 0, Stderr: []byte("W: Failed to fetch http://a.example.org/x  500  Internal Server Error\n")},
+		{Code: 0, Stderr: []byte("W: Failed to fetch http://a.example.org/x  Temporary failure resolving 'a.example.org'\n")},
 	} {
 		if readRefresh(r) == nil {
 			t.Errorf("%+v is a success", r)
@@ -65,12 +66,10 @@ func refreshes(l *lab) {
 		l.Errorf("refresh: %s", because)
 	}
 	l.agrees()
-	l.write("/etc/apt/sources.list.d/dead.list", "deb http://127.0.0.1:9/debian x main\ndeb http://no-such-host.invalid/ x main\n")
+	l.write("/etc/apt/sources.list.d/dead.list", "deb http://127.0.0.1:9/debian x main\n")
 	because, remedy := refreshIn(l)
-	for _, want := range []string{"http://127.0.0.1:9 does not answer", "no-such-host.invalid"} {
-		if !strings.Contains(because, want) || remedy == "" {
-			l.Errorf("dead mirrors: because %q, remedy %q; want %q", because, remedy, want)
-		}
+	if !strings.Contains(because, "http://127.0.0.1:9 does not answer") || remedy == "" {
+		l.Errorf("a dead mirror: because %q, remedy %q", because, remedy)
 	}
 	l.user = "nobody:nogroup"
 	if because, remedy = refreshIn(l); because != "only root may refresh apt's package lists" || !strings.Contains(remedy, "sudo") {

@@ -3,6 +3,7 @@ package apt
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -176,7 +177,8 @@ func cutComment(line string) string {
 	return line
 }
 
-// quotedWords divides a line at spaces, except inside double quotes and square brackets (cdrom:[Debian 12]/). Quotes go.
+// quotedWords divides a line at spaces, except inside double quotes and square brackets (cdrom:[Debian 12]/). Quotes go, and characters
+// that are escaped with a percent sign are what they stand for.
 func quotedWords(s string) []string {
 	var words []string
 	word, open, inside := strings.Builder{}, false, byte(0)
@@ -193,7 +195,7 @@ func quotedWords(s string) []string {
 			inside = ']'
 		case c == ' ':
 			if open {
-				words = append(words, word.String())
+				words = append(words, unescape(word.String()))
 				word.Reset()
 			}
 			open = false
@@ -205,9 +207,24 @@ func quotedWords(s string) []string {
 		}
 	}
 	if open {
-		words = append(words, word.String())
+		words = append(words, unescape(word.String()))
 	}
 	return words
+}
+
+func unescape(s string) string {
+	var out strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				out.WriteByte(byte(c))
+				i += 2
+				continue
+			}
+		}
+		out.WriteByte(s[i])
+	}
+	return out.String()
 }
 
 // parseStanzas reads the deb822 form.
