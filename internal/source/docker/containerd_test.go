@@ -3,11 +3,10 @@ package docker
 import (
 	"encoding/json"
 	"fmt"
-	"net/http/httptest"
+	"net/http"
 	"strings"
 	"testing"
 
-	inprocess "github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"redflag/internal/fleet"
@@ -114,17 +113,15 @@ func text(t *testing.T, v any) string {
 // shelf is a registry in the process, and a client of it.
 type shelf struct {
 	*testing.T
-	host string
-	reg  *registry.Client
+	*ledger
+	reg *registry.Client
 }
 
 func newShelf(t *testing.T) *shelf {
 	t.Helper()
-	srv := httptest.NewServer(inprocess.New(inprocess.Logger(quiet)))
-	t.Cleanup(srv.Close)
 	reg := registry.New(registry.Config{TagLifetime: -1, CacheDir: t.TempDir()})
 	t.Cleanup(reg.Close)
-	return &shelf{T: t, host: strings.TrimPrefix(srv.URL, "http://"), reg: reg}
+	return &shelf{T: t, ledger: newLedger(t), reg: reg}
 }
 
 func (s *shelf) ref(name string) string { return s.host + "/t/" + name }
@@ -291,4 +288,20 @@ func TestAnIDThatChangedWithAnotherPlatformIsNoReasonToRecreate(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWhatTheEngineSaysOfManifestsHoldsWithoutARegistry(t *testing.T) {
+	s := newShelf(t)
+	ref := s.ref("app:latest")
+	monday, tuesday := both(t, "1", "1"), both(t, "1", "2")
+	first, second := push(t, ref, monday), push(t, ref, tuesday)
+	s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	}
+	got, _ := s.scan("1.48",
+		contained{name: "app", ref: ref, target: first, manifest: childOf(t, monday, amd), platform: amd},
+		kept{ref: ref, target: first, here: map[string]string{amd: childOf(t, monday, amd)}, dangling: true},
+		kept{ref: ref, target: second, here: map[string]string{amd: childOf(t, tuesday, amd)}})
+	s.want(got, fleet.CannotAnswer, "", "or the image was built here")
 }

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	inprocess "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/image"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
@@ -255,5 +258,44 @@ func TestTagsThatCannotBeListedChangeNoAnswer(t *testing.T) {
 	}
 	if slices.ContainsFunc(l.since(), func(a string) bool { return strings.HasPrefix(a, "GET /v2/t/app/manifests") }) {
 		t.Error("a manifest was fetched")
+	}
+}
+
+func TestNoRegistryLearnsANameThatIsOnlyHere(t *testing.T) {
+	l := newLedger(t)
+	built, moved, pinned := l.host+"/private/built:1.0.0", l.host+"/private/moved:1.0.0", l.host+"/private/pinned@"+digestA
+	const idOld, idC = "sha256:1111111111111111111111111111111111111111111111111111111111111111", "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+	list := func(v any) string {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	inspect := func(ref string) string {
+		c := container.InspectResponse{Config: &container.Config{Image: ref}}
+		return list(c)
+	}
+	behind := summary("behind", idOld, idOld)
+	behind.ID = strings.Repeat("b", 64)
+	host := play(t, playing{version: "1.41", answers: map[string]string{
+		"/containers/json": list([]container.Summary{summary("built", built, idA), behind, summary("pinned", pinned, idC)}),
+		"/images/json": list([]image.Summary{
+			{ID: idA, RepoTags: []string{built}}, {ID: idOld, RepoTags: []string{"<none>:<none>"}}, {ID: idB, RepoTags: []string{moved}},
+			{ID: idC, RepoDigests: []string{pinned}},
+		}),
+		"/containers/" + behind.ID + "/json": inspect(moved),
+		"/images/" + idOld + "/json":         `{"Os":"linux","Architecture":"amd64"}`,
+		"/images/" + idB + "/json":           `{"Os":"linux","Architecture":"amd64"}`,
+	}})
+	f, err := scan(t, New(newClient(t), Options{Host: host, Getenv: noEnv}))
+	if err != nil {
+		t.Error(err)
+	}
+	compareOutcomes(t, f, map[string]outcome{
+		"built": {fleet.LocalOnly, "", "built or imported here"}, "behind": {fleet.Outdated, "recreate", becauseHere}, "pinned": {Answer: fleet.ByDigest},
+	})
+	if asked := l.since(); len(asked) > 0 {
+		t.Errorf("the registry was asked %q", asked)
 	}
 }

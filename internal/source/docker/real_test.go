@@ -217,6 +217,16 @@ var scenarios = []struct {
 		"web.1.abc":                 {fleet.Outdated, "rebuild", "task of the swarm service web: update the service"},
 		"k8s_web_pod_default_uid_0": {fleet.Outdated, "rebuild", "Kubernetes pod default/pod"},
 	}},
+	{"a swarm task is never to be made anew here", func(w *world) {
+		d := w.pushed("pulled-service:1", recipe{content: "1"})
+		w.create("api.1.def", w.ref("pulled-service:1")+"@"+d, labelSwarmTask, "def", labelSwarmService, "api")
+		w.pushed("pulled-service:1", recipe{content: "2"})
+	}, map[string]outcome{"api.1.def": {fleet.Outdated, "rebuild", "task of the swarm service api: update the service"}}},
+	{"a newer version tag on the same content", func(w *world) {
+		w.pushed("same:1.0.0", recipe{content: "1.0"})
+		w.create("same-version", w.ref("same:1.0.0"))
+		w.push("same:1.0.1", recipe{content: "1.0"})
+	}, map[string]outcome{"same-version": {Answer: fleet.Current}}},
 	{"the image was deleted by force", func(w *world) {
 		w.pushed("deleted:latest", recipe{content: "to be deleted"})
 		w.create("deleted", w.ref("deleted:latest"))
