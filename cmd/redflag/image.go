@@ -152,6 +152,7 @@ func (p *program) askImage(ctx context.Context, ref reference.Named, platform re
 			a.Answer = "gone"
 		}
 		a.Because, a.Remedy = fleet.Explain(err)
+		a.Platform = ""
 		return a
 	}
 	a.Answer = "found"

@@ -94,21 +94,31 @@ func (r report) heading(f fleet.Finding) {
 }
 
 func (r report) answer(f fleet.Finding) (string, style) {
-	what := tally(f.Updates)
-	if r.security {
-		what = strings.TrimSuffix(what, " (all security)")
-	}
+	what, s := "up to date", green
 	switch {
 	case f.State != fleet.OK && len(f.Updates) == 0:
 		return "unknown", yellow
 	case f.State != fleet.OK:
-		return "at least " + what, yellow
+		return "at least " + tally(f.Updates), yellow
 	case len(f.Updates) > 0:
-		return what, plain
+		what, s = tally(f.Updates), plain
 	case r.security:
-		return "no security updates", green
+		what = "no security updates"
 	}
-	return "up to date", green
+	if gone := goneImages(f.Checks); gone > 0 {
+		return fmt.Sprintf("%s, %s gone from the registry", what, count(gone, "image")), yellow
+	}
+	return what, s
+}
+
+func goneImages(checks []fleet.Check) int {
+	n := 0
+	for _, c := range checks {
+		if c.Answer == fleet.Gone {
+			n++
+		}
+	}
+	return n
 }
 
 // tally counts updates and says how many are for security and how many are blocked.

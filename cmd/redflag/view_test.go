@@ -165,6 +165,9 @@ func TestNothingIsGreenOnUnknown(t *testing.T) {
 		if s == green || answer != "unknown" {
 			t.Errorf("an uncertain finding without updates is %q in style %q", answer, s)
 		}
+		if answer, s := r.answer(fleet.Finding{State: fleet.OK, Checks: []fleet.Check{{Answer: fleet.Gone}}}); s == green {
+			t.Errorf("a finding with an image that is gone is %q in green", answer)
+		}
 	}
 }
 

@@ -104,7 +104,12 @@ func compareImages(a, b *fleet.ImageUpdate) int {
 	if a == nil || b == nil {
 		return 0
 	}
-	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Level, b.Level), cmp.Compare(a.Platform, b.Platform))
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(rank(a.Level), rank(b.Level)), cmp.Compare(a.Platform, b.Platform))
+}
+
+// rank puts the smallest step first.
+func rank(l fleet.Level) int {
+	return slices.Index([]fleet.Level{fleet.Patch, fleet.Minor, fleet.Major}, l)
 }
 
 // guard turns a panic into an error: a source that trips over foreign bytes loses its own answer and nobody else's.

@@ -193,5 +193,6 @@ func version(ctx context.Context, same []*subject, level fleet.Level, to string)
 		u.runs(s.ref, d)
 		u.SourceURL, u.ReleaseNotes = links(d.labels, "")
 	}
+	u.FromVersion, u.ToVersion = s.ref.Tag(), to
 	return u.Update
 }
