@@ -22,7 +22,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   []byte
-	url    *url.URL
+	url    *url.URL // of who answered, at the end of all redirects
 	began  time.Time
 	// authorized: the question went with a token or a password.
 	authorized bool
@@ -36,39 +36,45 @@ const (
 	repeatPause = 200 * time.Millisecond
 )
 
-// ask puts a question to a host until there is an answer that stands: with a token when the host wants one, again after a
-// broken connection, later when it says so. An answer of any other status is no error.
+// ask puts a question to a host until there is an answer that stands, with a token when the host wants one. An answer of
+// any status is no error.
 func (c *Client) ask(ctx context.Context, h *host, q question) (reply, error) {
-	limits, repeats, unlocks := 0, 0, 0
+	for unlocks := 0; ; unlocks++ {
+		r, err := c.persist(ctx, h, h.pace, func() (reply, error) { return c.exchange(ctx, h, q) })
+		if err != nil || r.status != http.StatusUnauthorized || unlocks == maxUnlocks {
+			return r, err
+		}
+		if !h.speaks(r) {
+			return c.askBeyond(ctx, h, q, r)
+		}
+		if !h.unlock(r, q.repo) {
+			return r, nil
+		}
+	}
+}
+
+// persist tries until there is an answer that stands: again after a broken connection or a server's error, later when the
+// limiter's host says so.
+func (c *Client) persist(ctx context.Context, h *host, p *pace, try func() (reply, error)) (reply, error) {
+	limits, repeats := 0, 0
 	for {
-		r, err := c.exchange(ctx, h, q)
+		r, err := try()
 		switch {
-		case err != nil:
-			if repeats == maxRepeats || !worthRepeating(err) || ctx.Err() != nil {
-				return r, c.explain(ctx, h, err)
-			}
-			repeats++
-			if err := h.pace.sleep(ctx, repeatPause<<repeats); err != nil {
-				return r, err
-			}
-		case isLimit(r):
+		case err == nil && isLimit(r):
+			p.limited(r.began, retryAfter(r.header.Get("Retry-After"), r.body, c.cfg.Now()))
 			if limits == maxLimits {
-				return r, c.limited(h, c.cfg.Now().Add(maxWait))
+				return r, c.limited(h, p.wait())
 			}
 			limits++
-			h.pace.limited(r.began, retryAfter(r.header.Get("Retry-After"), r.body, c.cfg.Now()))
-		case r.status == http.StatusUnauthorized && unlocks < maxUnlocks:
-			unlocks++
-			if !h.unlock(r, q.repo) {
-				return r, nil
-			}
-		case r.status >= 500 && r.status != http.StatusNotImplemented && repeats < maxRepeats:
-			repeats++
-			if err := h.pace.sleep(ctx, repeatPause<<repeats); err != nil {
-				return r, err
-			}
-		default:
+		case err == nil && !isPassing(r.status):
 			return r, nil
+		case err != nil && !worthRepeating(err), repeats == maxRepeats, ctx.Err() != nil:
+			return r, c.explain(ctx, h, err)
+		default:
+			repeats++
+			if err := p.sleep(ctx, repeatPause<<repeats); err != nil {
+				return r, c.explain(ctx, h, err)
+			}
 		}
 	}
 }
@@ -78,7 +84,11 @@ func isLimit(r reply) bool {
 	return r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable && r.header.Get("Retry-After") != ""
 }
 
-// unlock says whether asking again after a 401 can help: with the token that the host now wants, or with another one.
+// isPassing tells a server's error that may be gone the next time.
+func isPassing(status int) bool { return status >= 500 && status != http.StatusNotImplemented }
+
+// unlock says whether asking again after a 401 of the host's own can help: with the token that it now wants, or with another
+// one.
 func (h *host) unlock(r reply, repo string) bool {
 	ch, ok := parseChallenge(r.header.Values("WWW-Authenticate"))
 	if !ok {
@@ -100,8 +110,14 @@ func (c *Client) exchange(ctx context.Context, h *host, q question) (reply, erro
 	if h.trouble != nil {
 		return reply{}, h.trouble
 	}
-	done := h.meet()
-	defer done()
+	done := h.met.enter()
+	r, err := c.knock(ctx, h, q)
+	done(err == nil)
+	return r, err
+}
+
+// knock is exchange, once it is known how the host speaks or this one is to learn it.
+func (c *Client) knock(ctx context.Context, h *host, q question) (reply, error) {
 	for {
 		if err := h.isDown(c.cfg.Now()); err != nil {
 			return reply{}, err
@@ -110,20 +126,10 @@ func (c *Client) exchange(ctx context.Context, h *host, q question) (reply, erro
 		if err != nil {
 			return reply{}, err
 		}
-		req, err := http.NewRequestWithContext(ctx, q.method, h.url(q.path), nil)
-		if err != nil {
-			return reply{}, err
-		}
-		req.Header.Set("Accept", q.accept)
-		if authorization != "" {
-			req.Header.Set("Authorization", authorization)
-		}
-		r, err := c.send(ctx, h, h.pace, req, q.limit)
+		r, err := c.sendWith(ctx, h, q, authorization)
 		if err == nil {
 			h.answered()
-			h.ledger.read(r.header, c.cfg.Now())
-			r.authorized = authorization != ""
-			h.learn(r)
+			h.learn(r, c.cfg.Now())
 			return r, nil
 		}
 		if !h.fall(err) {
@@ -133,8 +139,41 @@ func (c *Client) exchange(ctx context.Context, h *host, q question) (reply, erro
 	}
 }
 
-// learn takes the challenge of a host that has shown none before, while the first exchange still keeps the others waiting.
-func (h *host) learn(r reply) {
+// sendWith sends a question with an Authorization header. A password goes alone until it was seen to be right: registries
+// lock accounts after a few wrong ones.
+func (c *Client) sendWith(ctx context.Context, h *host, q question, authorization string) (reply, error) {
+	req, err := http.NewRequestWithContext(ctx, q.method, h.url(q.path), nil)
+	if err != nil {
+		return reply{}, err
+	}
+	req.Header.Set("Accept", q.accept)
+	if authorization == "" {
+		return c.send(ctx, h, h.pace, req, q.limit)
+	}
+	req.Header.Set("Authorization", authorization)
+	if _, _, password := req.BasicAuth(); !password {
+		r, err := c.send(ctx, h, h.pace, req, q.limit)
+		r.authorized = true
+		return r, err
+	}
+	return c.logIn(h, func() (reply, error) {
+		r, err := c.send(ctx, h, h.pace, req, q.limit)
+		r.authorized = true
+		return r, err
+	})
+}
+
+// speaks says whether an answer is the host's own. What a redirect led to may answer, but what it says of realms, and of how
+// often it may be asked, is not the registry's word.
+func (h *host) speaks(r reply) bool { return r.url.Host == h.address }
+
+// learn takes what an answer says of the host: its budget, and its challenge while it has shown none, so that the first
+// exchange spares all others a request.
+func (h *host) learn(r reply, now time.Time) {
+	if !h.speaks(r) {
+		return
+	}
+	h.ledger.read(r.header, now)
 	if r.status != http.StatusUnauthorized || r.authorized {
 		return
 	}
@@ -158,7 +197,7 @@ func (c *Client) send(ctx context.Context, h *host, p *pace, req *http.Request, 
 		return reply{}, err
 	}
 	defer p.leave()
-	ctx, cancel := context.WithTimeout(ctx, exchangePatience)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
 	resp, err := h.http.Do(req.WithContext(ctx))
@@ -172,7 +211,7 @@ func (c *Client) send(ctx context.Context, h *host, p *pace, req *http.Request, 
 	}
 	r := reply{status: resp.StatusCode, header: resp.Header, body: body, url: resp.Request.URL, began: began}
 	if !isLimit(r) {
-		p.fine()
+		p.fine(began)
 	}
 	return r, nil
 }

@@ -75,16 +75,33 @@ func (l *ledger) low(now time.Time) (Budget, bool) {
 const recordBudget = "budget"
 
 // keepBudget writes down what the host said in this process.
-func (h *host) keepBudget(c *cache) {
+func (h *host) keepBudget(c *cache, now time.Time) {
+	until := h.limitedUntil(now)
 	h.ledger.mu.Lock()
 	b, changed := h.ledger.budget, h.ledger.changed
 	h.ledger.mu.Unlock()
-	until := h.pace.limitedUntil()
-	if !changed && until.Equal(b.LimitedUntil) {
+	if !changed && until.IsZero() && b.LimitedUntil.IsZero() {
 		return
 	}
-	b.Host, b.LimitedUntil = h.name, until
-	c.keepRecord(recordBudget, h.address, b)
+	c.keepRecord(recordBudget, h.address, h.current(now))
+}
+
+// current gives what the host said last, and until when it wants to be left alone.
+func (h *host) current(now time.Time) Budget {
+	h.ledger.mu.Lock()
+	b := h.ledger.budget
+	h.ledger.mu.Unlock()
+	b.Host, b.LimitedUntil = h.name, h.limitedUntil(now)
+	return b
+}
+
+// limitedUntil is when the host may be asked again, where that is further away than we wait; otherwise zero.
+func (h *host) limitedUntil(now time.Time) time.Time {
+	wait := h.pace.wait()
+	if wait <= maxWait {
+		return time.Time{}
+	}
+	return now.Add(wait).UTC()
 }
 
 // recallBudget takes up what an earlier process was told.
@@ -95,25 +112,34 @@ func (h *host) recallBudget(c *cache, now time.Time) {
 	}
 	h.ledger.budget = b
 	if b.LimitedUntil.After(now) && b.LimitedUntil.Sub(now) <= maxLimited {
-		h.pace.leaveAlone(b.LimitedUntil)
+		h.pace.leaveAlone(b.LimitedUntil.Sub(now))
 	}
 }
 
 // Budgets gives the budgets known, of this process and of earlier ones, sorted by host. A host that neither has a budget nor
 // wants to be left alone is not among them.
 func (c *Client) Budgets() []Budget {
+	now := c.cfg.Now()
+	known := map[string]Budget{}
+	c.cache.records(recordBudget, func(address string, data json.RawMessage) {
+		var b Budget
+		if json.Unmarshal(data, &b) == nil {
+			known[address] = b
+		}
+	})
 	c.mu.Lock()
 	for _, h := range c.hosts {
-		h.keepBudget(c.cache)
+		if b := h.current(now); b.At.After(known[h.address].At) || !b.LimitedUntil.IsZero() {
+			known[h.address] = b
+		}
 	}
 	c.mu.Unlock()
 	budgets := []Budget{}
-	c.cache.records(recordBudget, func(_ string, data json.RawMessage) {
-		var b Budget
-		if json.Unmarshal(data, &b) == nil && (b.Limit > 0 || b.LimitedUntil.After(c.cfg.Now())) {
+	for _, b := range known {
+		if b.Limit > 0 || b.LimitedUntil.After(now) {
 			budgets = append(budgets, b)
 		}
-	})
+	}
 	slices.SortFunc(budgets, func(a, b Budget) int { return cmp.Or(cmp.Compare(a.Host, b.Host), a.At.Compare(b.At)) })
 	return budgets
 }

@@ -11,8 +11,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 )
 
 // Config is what a client is made with. The zero value asks every registry anonymously and remembers nothing.
@@ -57,17 +55,13 @@ type Client struct {
 	cfg    Config
 	cache  *cache
 	creds  *credentials
-	flight singleflight.Group
-
-	// base is the life of the client: what several callers wait for outlives any one of them, but not the client.
-	base    context.Context //nolint:containedctx // the life of the client itself, ended by Close
-	end     context.CancelFunc
-	flights sync.WaitGroup
+	flight flight
+	// patience is for one request and the whole of its answer.
+	patience time.Duration
 
 	mu    sync.Mutex
-	hosts map[string]*host // by API address, or a mirror's URL
-	// realms are the limiters of the hosts that give tokens.
-	realms map[string]*pace
+	hosts map[string]*host // by how they are come by: see host, mirror and beyond
+	paces map[string]*pace // by address: whichever way a host is come by, it has one limiter
 }
 
 // New makes a client. A cache folder that cannot be used is a warning in the log and no error.
@@ -84,24 +78,24 @@ func New(cfg Config) *Client {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "redflag"
 	}
-	c := &Client{
-		cfg:   cfg,
-		cache: openCache(cfg.CacheDir, cfg.Now, cfg.Log),
-		creds: readCredentials(cfg.DockerConfig),
-		hosts: map[string]*host{},
+	return &Client{
+		cfg:      cfg,
+		cache:    openCache(cfg.CacheDir, cfg.Now, cfg.Log),
+		creds:    readCredentials(cfg.DockerConfig),
+		hosts:    map[string]*host{},
+		paces:    map[string]*pace{},
+		patience: exchangePatience,
 	}
-	c.base, c.end = context.WithCancel(context.Background())
-	return c
 }
 
-// Close ends what is under way, keeps what was learnt of budgets, and lets connections go.
+// Close waits for what is under way, keeps what was learnt of budgets, and lets connections go. Nothing may be asked
+// afterwards.
 func (c *Client) Close() {
-	c.end()
-	c.flights.Wait()
+	c.flight.wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, h := range c.hosts {
-		h.keepBudget(c.cache)
+		h.keepBudget(c.cache, c.cfg.Now())
 		h.http.CloseIdleConnections()
 	}
 	c.cache.close()
@@ -110,9 +104,7 @@ func (c *Client) Close() {
 // once does a piece of work once for all who want it at the same time. A caller whose context ends goes away with its
 // error; the others still get the answer.
 func once[T any](ctx context.Context, c *Client, key string, work func(context.Context) (T, error)) (T, error) {
-	result := c.flight.DoChan(key, func() (value any, err error) {
-		c.flights.Add(1)
-		defer c.flights.Done()
+	value, err := c.flight.do(ctx, key, func(ctx context.Context) (value any, err error) {
 		defer func() {
 			// On this goroutine nobody else could catch a panic over foreign bytes.
 			if p := recover(); p != nil {
@@ -120,20 +112,13 @@ func once[T any](ctx context.Context, c *Client, key string, work func(context.C
 				c.cfg.Log.Error("a defect in RedFlag", "panic", p, "stack", string(debug.Stack()))
 			}
 		}()
-		ctx, cancel := context.WithTimeout(c.base, maxWork)
-		defer cancel()
 		return work(ctx)
 	})
-	var none T
-	select {
-	case <-ctx.Done():
-		return none, ctx.Err()
-	case r := <-result:
-		if r.Err != nil {
-			return none, r.Err
-		}
-		return r.Val.(T), nil
+	if err != nil {
+		var none T
+		return none, err
 	}
+	return value.(T), nil
 }
 
 // maxWork bounds one question with all its retries and waits.

@@ -20,7 +20,7 @@ func (c *Client) Content(ctx context.Context, ref reference.Canonical) (Content,
 		return Content{}, err
 	}
 	content, err := parseContent(d, data)
-	return content, c.misread(ref, err)
+	return content, misread(registryOf(ref), err)
 }
 
 // ImageConfig fetches an image's config from the repository of name. It is kept for ever; it is a blob, so it does not count as
@@ -33,22 +33,25 @@ func (c *Client) ImageConfig(ctx context.Context, name reference.Named, config f
 		return ImageConfig{}, err
 	}
 	parsed, err := parseConfig(data)
-	return parsed, c.misread(name, err)
+	return parsed, misread(registryOf(name), err)
 }
 
 // misread tells content that is what its digest says, and yet makes no sense.
-func (c *Client) misread(name reference.Named, err error) error {
+func misread(registry string, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrSchema1):
-		return errSchema1(registryOf(name))
+		return errSchema1(registry)
 	}
-	return badAnswer(registryOf(name), "%v", err)
+	return badAnswer(registry, "%v", err)
 }
 
 // bytes gives what a digest names, from the cache or from a registry, and verified either way.
 func (c *Client) bytes(ctx context.Context, name reference.Named, d fleet.Digest, q question, allowed func(*host) error) ([]byte, error) {
+	if _, ok := validDigest(string(d)); !ok {
+		return nil, badAnswer(registryOf(name), "%q names no content", fleet.Plain(string(d)))
+	}
 	if data, ok := c.cache.content(d); ok {
 		return data, nil
 	}

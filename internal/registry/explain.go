@@ -22,20 +22,26 @@ func (c *Client) explain(ctx context.Context, h *host, err error) error {
 	var known *fleet.Unknown
 	var long errLongWait
 	switch {
-	case errors.As(err, &known):
+	case err == nil, errors.As(err, &known):
 		return err
 	case errors.As(err, &long):
-		return c.limited(h, long.until)
-	case ctx.Err() != nil && c.base.Err() == nil:
+		return c.limited(h, long.wait)
+	case ctx.Err() != nil:
 		return unknown(ErrUnreachable, "ask again later", "%s took too long", h.name)
 	}
 	return c.unreachable(h, err)
 }
 
-// limited tells that a host wants to be left alone, and until when.
-func (c *Client) limited(h *host, until time.Time) error {
-	return unknown(ErrLimited, fmt.Sprintf("scan again after %s; an account often has a higher limit: docker login %s", until.UTC().Format("15:04 MST"), h.name),
-		"%s limits how often it may be asked, until %s", h.name, until.UTC().Format("15:04 MST"))
+// limited tells that a host wants to be left alone, and for how long.
+func (c *Client) limited(h *host, wait time.Duration) error {
+	until := c.cfg.Now().Add(wait).UTC().Format("15:04 MST")
+	return unknown(ErrLimited, fmt.Sprintf("scan again after %s; an account often has a higher limit: docker login %s", until, h.name),
+		"%s limits how often it may be asked, until %s", h.name, until)
+}
+
+// refused tells that the credentials were wrong several times, so that they are not shown again.
+func (c *Client) refused(h *host) error {
+	return unknown(ErrDenied, "log in again: docker login "+h.name, "%s did not accept the credentials", h.name)
 }
 
 // denied tells that a host lets us not in. Registries do not say whether an image is private or not there.

@@ -17,15 +17,15 @@ type host struct {
 	name    string // the registry's name in references, which credentials go by; a mirror's own address for a mirror
 	address string // host or host:port
 	prefix  string // path before /v2/, of mirrors that have one
+	beyond  bool   // come by through a redirect: nobody there knows us
 	http    *http.Client
-	trouble error // why http is nil
+	trouble error // why there is no connection to be had
 	pace    *pace
 	ledger  ledger
 	auth    auth
-
-	// first is held by the first exchange, until it is known how the host speaks and whether it wants a token.
-	first sync.Mutex
-	met   bool
+	login   login
+	// met opens when it is known how the host speaks and whether it wants a token; until then one asks after the other.
+	met gate
 
 	mu     sync.Mutex
 	scheme string
@@ -45,38 +45,44 @@ func (c *Client) endpoints(name reference.Named) []*host {
 	if registry == hub {
 		for _, m := range cfg.Mirrors {
 			if u, err := url.Parse(m); err == nil && u.Host != "" {
-				list = append(list, c.host(u.Host, u))
+				list = append(list, c.mirror(u))
 			}
 		}
 	}
-	return append(list, c.host(registry, nil))
+	return append(list, c.host(registry))
 }
 
-// host gives the one host of a registry, or of a mirror's URL.
-func (c *Client) host(registry string, mirror *url.URL) *host {
+// host gives the one host of a registry.
+func (c *Client) host(registry string) *host {
 	address := registry
 	if registry == hub {
 		address = hubAPI
 	}
-	key := address
-	if mirror != nil {
-		key = mirror.String()
-	}
+	return c.know(address, func() *host {
+		return &host{
+			name: registry, address: address, scheme: "https",
+			mayFall: c.cfg.Hosts[registry].PlainHTTP || isLoopback(address),
+		}
+	})
+}
+
+// mirror gives the one host of a mirror's URL.
+func (c *Client) mirror(u *url.URL) *host {
+	return c.know("mirror "+u.String(), func() *host {
+		return &host{name: u.Host, address: u.Host, prefix: strings.TrimSuffix(u.Path, "/"), scheme: u.Scheme}
+	})
+}
+
+// know gives the host of a key, and makes it first where nobody has asked it yet.
+func (c *Client) know(key string, first func() *host) *host {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h, ok := c.hosts[key]; ok {
 		return h
 	}
-	cfg := c.cfg.Hosts[registry]
-	h := &host{
-		name: registry, address: address, scheme: "https", pace: newPace(c.cfg.Now),
-		mayFall: cfg.PlainHTTP || isLoopback(address),
-		auth:    newAuth(),
-	}
-	if mirror != nil {
-		h.prefix, h.scheme = strings.TrimSuffix(mirror.Path, "/"), mirror.Scheme
-	}
-	h.http, h.trouble = newHTTP(registry, cfg, c.cfg.CertsDir)
+	h := first()
+	h.auth, h.pace = newAuth(), c.paceOf(h.address)
+	h.http, h.trouble = newHTTP(h.name, c.cfg.Hosts[h.name], c.cfg.CertsDir)
 	if h.http == nil {
 		h.http = &http.Client{}
 	}
@@ -85,25 +91,21 @@ func (c *Client) host(registry string, mirror *url.URL) *host {
 	return h
 }
 
+// paceOf gives the one limiter of an address. The client's lock must be held.
+func (c *Client) paceOf(address string) *pace {
+	p, ok := c.paces[address]
+	if !ok {
+		p = newPace()
+		c.paces[address] = p
+	}
+	return p
+}
+
 // url gives the address of a path below /v2/.
 func (h *host) url(path string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.scheme + "://" + h.address + h.prefix + "/v2/" + path
-}
-
-// meet lets the first exchange with a host go alone: what it learns (the scheme, the challenge) spares all others a request.
-// The function that it gives must be called when the exchange is over.
-func (h *host) meet() func() {
-	h.first.Lock()
-	if h.met {
-		h.first.Unlock()
-		return func() {}
-	}
-	return func() {
-		h.met = true
-		h.first.Unlock()
-	}
 }
 
 // fall goes down to plain HTTP, where that is allowed and the error says that HTTPS is not spoken.

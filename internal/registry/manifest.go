@@ -31,6 +31,14 @@ func isSchema1(contentType string) bool {
 	return t == typeSchema1 || t == typeSchema1JWS
 }
 
+func isManifest(contentType string) bool {
+	switch mediaType(contentType) {
+	case typeIndex, typeList, typeManifest, typeManifestV2:
+		return true
+	}
+	return false
+}
+
 // mediaType takes the parameters off a Content-Type.
 func mediaType(contentType string) string {
 	t, _, err := mime.ParseMediaType(contentType)

@@ -32,8 +32,10 @@ type pace struct {
 	answered []time.Time
 }
 
-func newPace(now func() time.Time) *pace {
-	return &pace{now: now, sleep: sleep, slots: make(chan struct{}, connections)}
+// newPace makes a limiter that goes by the machine's own clock, whatever the client's says: by one that stands still it
+// would wait for ever.
+func newPace() *pace {
+	return &pace{now: time.Now, sleep: sleep, slots: make(chan struct{}, connections)}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -73,9 +75,9 @@ func (p *pace) enter(ctx context.Context) (time.Time, error) {
 func (p *pace) leave() { <-p.slots }
 
 // errLongWait is the end of patience: see [maxWait].
-type errLongWait struct{ until time.Time }
+type errLongWait struct{ wait time.Duration }
 
-func (e errLongWait) Error() string { return "limited until " + e.until.Format(time.RFC3339) }
+func (e errLongWait) Error() string { return "to be left alone for " + e.wait.String() }
 
 // turn gives 0 when a request may start now, and otherwise how long to wait before asking again.
 func (p *pace) turn() (time.Duration, error) {
@@ -84,7 +86,7 @@ func (p *pace) turn() (time.Duration, error) {
 	now := p.now()
 	if wait := p.until.Sub(now); wait > 0 {
 		if wait > maxWait {
-			return 0, errLongWait{p.until}
+			return 0, errLongWait{wait}
 		}
 		return wait, nil
 	}
@@ -107,8 +109,11 @@ const (
 	fastest = 400
 )
 
+// maxDoublings keeps the back-off from overflowing: long before, it is more than maxWait.
+const maxDoublings = 10
+
 // limited notes a 429 of a request that began at the time given, and the wait that the host asked for. Those of one burst
-// count once.
+// count once. Each one in a row doubles the wait, until it is more than we are ready to wait.
 func (p *pace) limited(began time.Time, asked time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,11 +124,7 @@ func (p *pace) limited(began time.Time, asked time.Duration) {
 		p.slow(now)
 		p.limitedAt = now
 	}
-	backoff := minWait << min(max(p.limits-1, 0), 5)
-	wait := max(asked, minWait)
-	if asked == 0 {
-		wait = backoff
-	}
+	wait := max(asked, minWait<<min(max(p.limits-1, 0), maxDoublings))
 	wait += rand.N(minWait / 4) // so that several of us do not come back together
 	if until := now.Add(wait); until.After(p.until) {
 		p.until = until
@@ -140,8 +141,8 @@ func (p *pace) slow(now time.Time) {
 	p.rate = max(float64(len(p.answered))*cautious, slowest)
 }
 
-// fine notes an answer that was no 429.
-func (p *pace) fine() {
+// fine notes an answer that was no 429, to a request that began at the time given.
+func (p *pace) fine(began time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
@@ -149,6 +150,9 @@ func (p *pace) fine() {
 		p.answered = append(p.answered, now)
 		p.forget(now)
 		return
+	}
+	if began.Before(p.limitedAt) {
+		return // it does not tell what the host bears since
 	}
 	p.limits = 0
 	p.rate += 1 / p.rate // one more a second, each second
@@ -166,21 +170,18 @@ func (p *pace) forget(now time.Time) {
 	p.answered = append(p.answered[:0], p.answered[i:]...)
 }
 
-// leaveAlone keeps everybody away from the host until a time.
-func (p *pace) leaveAlone(until time.Time) {
+// leaveAlone keeps everybody away from the host for a time.
+func (p *pace) leaveAlone(wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if until.After(p.until) {
+	if until := p.now().Add(wait); until.After(p.until) {
 		p.until = until
 	}
 }
 
-// limitedUntil is when the host may be asked again, if that is further away than we wait.
-func (p *pace) limitedUntil() time.Time {
+// wait is how long the host wants to be left alone still; 0 when it may be asked.
+func (p *pace) wait() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.until.Sub(p.now()) <= maxWait {
-		return time.Time{}
-	}
-	return p.until
+	return max(0, p.until.Sub(p.now()))
 }

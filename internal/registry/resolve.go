@@ -134,14 +134,25 @@ func (c *Client) head(ctx context.Context, h *host, ref reference.NamedTagged) (
 	if err != nil {
 		return Answer{}, err
 	}
-	d, ok := validDigest(r.header.Get("Docker-Content-Digest"))
-	if headRefused(r.status) || r.status == http.StatusOK && !ok {
+	if headRefused(r.status) {
 		return c.getTag(ctx, h, q)
 	}
 	if err := c.status(h, r); err != nil {
 		return Answer{}, err
 	}
-	return c.answer(h, r, d)
+	contentType := mediaType(r.header.Get("Content-Type"))
+	d, ok := validDigest(r.header.Get("Docker-Content-Digest"))
+	switch {
+	case isSchema1(contentType):
+		return Answer{}, errSchema1(h.name)
+	case !ok || !isManifest(contentType):
+		return c.getTag(ctx, h, q)
+	}
+	size, err := strconv.ParseInt(r.header.Get("Content-Length"), 10, 64)
+	if err != nil || size < 0 {
+		size = 0
+	}
+	return Answer{Digest: d, MediaType: contentType, Size: size, CheckedAt: c.cfg.Now().UTC(), Host: h.address}, nil
 }
 
 // headRefused tells a registry that does not do HEAD.
@@ -149,7 +160,7 @@ func headRefused(status int) bool {
 	return status == http.StatusMethodNotAllowed || status == http.StatusBadRequest || status == http.StatusNotImplemented
 }
 
-// getTag fetches what a tag points to and hashes it.
+// getTag fetches what a tag points to, reads it, so that no page of a proxy is taken for an image, and hashes it.
 func (c *Client) getTag(ctx context.Context, h *host, q question) (Answer, error) {
 	q.method, q.limit = http.MethodGet, maxManifest
 	r, err := c.ask(ctx, h, q)
@@ -167,23 +178,12 @@ func (c *Client) getTag(ctx context.Context, h *host, q question) (Answer, error
 		}
 		d = claimed
 	}
-	answer, err := c.answer(h, r, d)
-	if err == nil {
-		c.cache.keepContent(d, r.body)
+	if _, err := parseContent(d, r.body); err != nil {
+		return Answer{}, misread(h.name, err)
 	}
-	return answer, err
-}
-
-func (c *Client) answer(h *host, r reply, d fleet.Digest) (Answer, error) {
-	if isSchema1(r.header.Get("Content-Type")) {
-		return Answer{}, errSchema1(h.name)
-	}
-	size, err := strconv.ParseInt(r.header.Get("Content-Length"), 10, 64)
-	if err != nil || size < 0 {
-		size = int64(len(r.body))
-	}
+	c.cache.keepContent(d, r.body)
 	return Answer{
-		Digest: d, MediaType: mediaType(r.header.Get("Content-Type")), Size: size,
+		Digest: d, MediaType: mediaType(r.header.Get("Content-Type")), Size: int64(len(r.body)),
 		CheckedAt: c.cfg.Now().UTC(), Host: h.address,
 	}, nil
 }
@@ -215,29 +215,31 @@ func (c *Client) Exists(ctx context.Context, ref reference.Canonical) (bool, err
 	if c.cache.record(recordExists, ref.String(), &known) && known {
 		return true, nil
 	}
-	return once(ctx, c, "exists "+ref.String(), func(ctx context.Context) (bool, error) {
-		return eachEndpoint(c, ref, func(h *host) (bool, error) { return c.exists(ctx, h, ref) })
+	known, err := once(ctx, c, "exists "+ref.String(), func(ctx context.Context) (bool, error) {
+		return eachEndpoint(c, ref, func(h *host) (bool, error) { return true, c.exists(ctx, h, ref) })
 	})
-}
-
-func (c *Client) exists(ctx context.Context, h *host, ref reference.Canonical) (bool, error) {
-	q := question{http.MethodHead, reference.Path(ref) + "/manifests/" + ref.Digest().String(), reference.Path(ref), acceptManifests, 0}
-	r, err := c.ask(ctx, h, q)
-	if err != nil {
-		return false, err
-	}
-	if r.status == http.StatusNotFound {
+	if errors.Is(err, ErrGone) {
 		return false, nil
 	}
-	if headRefused(r.status) {
+	if err == nil {
+		c.cache.keepRecord(recordExists, ref.String(), true)
+	}
+	return known, err
+}
+
+// exists is nil when the host has a digest, and [ErrGone] when it says that it has not.
+func (c *Client) exists(ctx context.Context, h *host, ref reference.Canonical) error {
+	d := fleet.Digest(ref.Digest())
+	q := question{http.MethodHead, reference.Path(ref) + "/manifests/" + string(d), reference.Path(ref), acceptManifests, 0}
+	r, err := c.ask(ctx, h, q)
+	if err != nil {
+		return err
+	}
+	vouched := isManifest(r.header.Get("Content-Type")) || r.header.Get("Docker-Content-Digest") == string(d)
+	if headRefused(r.status) || r.status == http.StatusOK && !vouched {
 		q.method, q.limit = http.MethodGet, maxManifest
-		if r, err = c.ask(ctx, h, q); err != nil {
-			return false, err
-		}
+		_, err := c.get(ctx, h, d, q)
+		return err
 	}
-	if err := c.status(h, r); err != nil {
-		return false, err
-	}
-	c.cache.keepRecord(recordExists, ref.String(), true)
-	return true, nil
+	return c.status(h, r)
 }

@@ -58,34 +58,42 @@ func (c *Client) Tags(ctx context.Context, name reference.Named) ([]string, erro
 
 // listTags walks over the pages of a list (distribution-spec, content discovery).
 func (c *Client) listTags(ctx context.Context, h *host, name reference.Named) ([]string, error) {
-	q := question{http.MethodGet, reference.Path(name) + "/tags/list?n=" + tagsPage, reference.Path(name), "application/json", maxTagsPage}
-	tags := []string{}
-	for range maxPages {
-		r, err := c.ask(ctx, h, q)
-		if err != nil {
-			return nil, err
-		}
-		if err := c.status(h, r); err != nil {
-			return nil, err
-		}
-		page, err := parseTags(r.body)
-		if err != nil {
-			return nil, badAnswer(h.name, "%v", err)
-		}
-		tags = append(tags, page...)
-		next, ok := nextPage(r.header.Values("Link"), r.url)
-		if !ok {
-			return tags, nil
-		}
-		if len(tags) >= MaxTags {
+	repo := reference.Path(name)
+	path := repo + "/tags/list?n=" + tagsPage
+	tags, seen := []string{}, map[string]bool{}
+	for path != "" && !seen[path] {
+		if len(seen) == maxPages || len(tags) > MaxTags {
+			c.cfg.Log.Warn("a list of tags is cut: newer ones may be missing", "repository", name.String(), "tags", len(tags))
 			break
 		}
-		if q.path, err = belowV2(next, r.url, h.prefix); err != nil {
-			return nil, badAnswer(h.name, "%v", err)
+		seen[path] = true
+		page, next, err := c.pageOfTags(ctx, h, question{http.MethodGet, path, repo, "application/json", maxTagsPage})
+		if err != nil {
+			return nil, err
+		}
+		tags, path = append(tags, page...), next
+	}
+	return tags[:min(len(tags), MaxTags)], nil
+}
+
+// pageOfTags gives one page, and the path of the next; empty after the last.
+func (c *Client) pageOfTags(ctx context.Context, h *host, q question) (tags []string, next string, err error) {
+	r, err := c.ask(ctx, h, q)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := c.status(h, r); err != nil {
+		return nil, "", err
+	}
+	if tags, err = parseTags(r.body); err != nil {
+		return nil, "", badAnswer(h.name, "%v", err)
+	}
+	if u, ok := nextPage(r.header.Values("Link"), r.url); ok {
+		if next, err = belowV2(u, r.url); err != nil {
+			return nil, "", badAnswer(h.name, "%v", err)
 		}
 	}
-	c.cfg.Log.Warn("a list of tags is cut: newer ones may be missing", "repository", name.String(), "tags", len(tags))
-	return tags[:min(len(tags), MaxTags)], nil
+	return tags, next, nil
 }
 
 var validTag = regexp.MustCompile(`^[\w][\w.-]{0,127}$`)
@@ -132,13 +140,14 @@ func isNext(params string) bool {
 	return false
 }
 
-// belowV2 takes the path of a next page, which must be of the same registry.
-func belowV2(next, from *url.URL, prefix string) (string, error) {
+// belowV2 takes the path of a next page, which must be a list of tags of the same registry.
+func belowV2(next, from *url.URL) (string, error) {
 	if next.Host != from.Host || next.Scheme != from.Scheme {
 		return "", errors.New("a next page on another host")
 	}
+	prefix, _, _ := strings.Cut(from.Path, "/v2/")
 	path, ok := strings.CutPrefix(next.RequestURI(), prefix+"/v2/")
-	if !ok {
+	if !ok || !strings.HasSuffix(next.Path, "/tags/list") {
 		return "", errors.New("a next page that is no list of tags")
 	}
 	return path, nil

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -111,8 +113,16 @@ func (c *Client) authorization(ctx context.Context, h *host, repo string) (strin
 	}
 }
 
+// credential gives what a host knows us by.
+func (c *Client) credential(ctx context.Context, h *host) (credential, error) {
+	if h.beyond {
+		return credential{}, nil
+	}
+	return c.creds.find(ctx, h.name)
+}
+
 func (c *Client) basic(ctx context.Context, h *host) (string, error) {
-	cred, err := c.creds.find(ctx, h.name)
+	cred, err := c.credential(ctx, h)
 	if err != nil {
 		return "", err
 	}
@@ -162,21 +172,24 @@ func (c *Client) fetchToken(ctx context.Context, h *host, ch challenge, group []
 	if err != nil {
 		return "", 0, err
 	}
-	cred, err := c.creds.find(ctx, h.name)
+	cred, err := c.credential(ctx, h)
 	if err != nil {
 		return "", 0, err
 	}
-	req, err := tokenRequest(realm, ch.service, group, cred)
-	if err != nil {
-		return "", 0, err
-	}
-	r, err := c.send(ctx, h, c.realmPace(h, realm.Host), req, maxToken)
-	if err != nil {
-		return "", 0, c.unreachable(h, err)
-	}
+	p := c.realmPace(realm.Host)
+	r, err := c.persist(ctx, h, p, func() (reply, error) {
+		req, err := tokenRequest(realm, ch.service, group, cred)
+		if err != nil {
+			return reply{}, err
+		}
+		if cred.none() {
+			return c.send(ctx, h, p, req, maxToken)
+		}
+		return c.logIn(h, func() (reply, error) { return c.send(ctx, h, p, req, maxToken) })
+	})
 	switch {
-	case r.status == http.StatusTooManyRequests:
-		return "", 0, c.limited(h, c.cfg.Now().Add(max(minWait, retryAfter(r.header.Get("Retry-After"), r.body, c.cfg.Now()))))
+	case err != nil:
+		return "", 0, err
 	case r.status >= 500:
 		return "", 0, c.unreachable(h, fmt.Errorf("%s answered %d", realm.Host, r.status))
 	case r.status != http.StatusOK:
@@ -192,13 +205,14 @@ func (c *Client) fetchToken(ctx context.Context, h *host, ch challenge, group []
 // maxToken bounds a realm's answer: real tokens stay under 64 KiB.
 const maxToken = 1 << 20
 
-// checkRealm lets credentials go to the realm that the registry names over TLS only, or where the registry itself may be spoken to without.
+// checkRealm lets credentials go to the realm that the registry names over TLS only, or where the registry itself is spoken
+// to without.
 func checkRealm(h *host, realm string) (*url.URL, error) {
 	u, err := url.Parse(realm)
 	if err != nil || u.Host == "" || u.User != nil {
 		return nil, badAnswer(h.name, "it sends us for a token to %q, which is no address", realm)
 	}
-	if u.Scheme == "https" || u.Scheme == "http" && (h.plain() || isLoopback(u.Host)) {
+	if u.Scheme == "https" || u.Scheme == "http" && (h.plain() || isLoopback(h.address) && isLoopback(u.Host)) {
 		return u, nil
 	}
 	return nil, badAnswer(h.name, "it sends us for a token to %q, which is not HTTPS", realm)
@@ -248,47 +262,40 @@ const (
 // parseToken reads a realm's answer and how long the token may be used: nine tenths of what was promised.
 func parseToken(body []byte) (string, time.Duration, error) {
 	var j struct {
-		Token       string  `json:"token"`
-		AccessToken string  `json:"access_token"`
-		ExpiresIn   float64 `json:"expires_in"`
+		Token       string          `json:"token"`
+		AccessToken string          `json:"access_token"`
+		ExpiresIn   json.RawMessage `json:"expires_in"`
 	}
 	if err := json.Unmarshal(body, &j); err != nil {
 		return "", 0, fmt.Errorf("no JSON token: %w", err)
 	}
-	value := j.Token
-	if value == "" {
-		value = j.AccessToken
-	}
+	value := cmp.Or(j.Token, j.AccessToken)
 	if value == "" {
 		return "", 0, errors.New("an answer without a token")
 	}
 	if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return "", 0, errors.New("a token that no header can hold")
 	}
-	life := usualLife
-	if j.ExpiresIn >= 1 {
-		life = longLife
-		if j.ExpiresIn < longLife.Seconds() {
-			life = time.Duration(j.ExpiresIn * float64(time.Second))
-		}
-	}
-	return value, life * 9 / 10, nil
+	return value, tokenLife(j.ExpiresIn) * 9 / 10, nil
 }
 
-// realmPace gives the limiter of a realm's host: the registry's own where it is the same.
-func (c *Client) realmPace(h *host, address string) *pace {
-	if address == h.address {
-		return h.pace
+// tokenLife reads a number of seconds, which some write as a text; what is none is as if it was not said.
+func tokenLife(expiresIn json.RawMessage) time.Duration {
+	seconds, err := strconv.ParseFloat(strings.Trim(string(expiresIn), `"`), 64)
+	switch {
+	case seconds >= longLife.Seconds():
+		return longLife
+	case err == nil && seconds >= 1:
+		return time.Duration(seconds * float64(time.Second))
 	}
+	return usualLife
+}
+
+// realmPace gives the limiter of a realm's host.
+func (c *Client) realmPace(address string) *pace {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.realms == nil {
-		c.realms = map[string]*pace{}
-	}
-	if c.realms[address] == nil {
-		c.realms[address] = newPace(c.cfg.Now)
-	}
-	return c.realms[address]
+	return c.paceOf(address)
 }
 
 // readBody reads a body whole, up to a bound.

@@ -51,5 +51,5 @@ func (c *Client) OptionalContent(ctx context.Context, ref reference.Canonical) (
 		return Content{}, err
 	}
 	content, err := parseContent(d, data)
-	return content, c.misread(ref, err)
+	return content, misread(registryOf(ref), err)
 }
