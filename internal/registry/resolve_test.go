@@ -354,3 +354,22 @@ func TestWhatIsNoDigestIsNeverAPath(t *testing.T) {
 		t.Errorf("%d requests for what names nothing", n)
 	}
 }
+
+func TestWhenNobodyWaitsAnyMoreTheRequestEnds(t *testing.T) {
+	asked, ended := make(chan struct{}), make(chan struct{})
+	l := newLab(t, only("/", func(_ http.ResponseWriter, r *http.Request) {
+		close(asked)
+		<-r.Context().Done()
+		close(ended)
+	}))
+	c := start(t, Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-asked; cancel() }()
+	if _, err := c.Resolve(ctx, l.ref(t, "app:1")); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	<-ended
+	if a, err := c.Resolve(t.Context(), tagged(t, "127.0.0.1:1/app:1")); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("another host afterwards: %+v, %v", a, err)
+	}
+}
