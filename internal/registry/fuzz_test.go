@@ -76,6 +76,7 @@ func FuzzParseTags(f *testing.F) {
 func FuzzNextPage(f *testing.F) {
 	f.Add(`</v2/library/nginx/tags/list?last=1.9&n=1000>; rel="next"`)
 	f.Add(`<https://r.example/v2/app/tags/list?last=b>; title=x; rel=next`)
+	f.Add(`</v2/tags/list#>rel=neXt`)
 	base := &url.URL{Scheme: "https", Host: "r.example", Path: "/v2/app/tags/list"}
 	f.Fuzz(func(t *testing.T, link string) {
 		u, ok := nextPage([]string{link}, base)

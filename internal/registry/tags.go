@@ -140,15 +140,14 @@ func isNext(params string) bool {
 	return false
 }
 
-// belowV2 takes the path of a next page, which must be a list of tags of the same registry.
+// belowV2 takes the path of a next page, which must be of the same list.
 func belowV2(next, from *url.URL) (string, error) {
 	if next.Host != from.Host || next.Scheme != from.Scheme {
 		return "", errors.New("a next page on another host")
 	}
-	prefix, _, _ := strings.Cut(from.Path, "/v2/")
-	path, ok := strings.CutPrefix(next.RequestURI(), prefix+"/v2/")
-	if !ok || !strings.HasSuffix(next.Path, "/tags/list") {
-		return "", errors.New("a next page that is no list of tags")
+	_, path, ok := strings.Cut(next.RequestURI(), "/v2/")
+	if !ok || next.Path != from.Path {
+		return "", errors.New("a next page that is not of the same list")
 	}
 	return path, nil
 }
