@@ -17,7 +17,8 @@ type report struct {
 	paint    painter
 	width    int
 	now      time.Time
-	security bool // what is shown was reduced to security updates
+	arch     string // the host's own, which is not said of every package
+	security bool   // what is shown was reduced to security updates
 }
 
 func (r report) line(s style, format string, args ...any) {
@@ -26,6 +27,7 @@ func (r report) line(s style, format string, args ...any) {
 
 // scan prints it all.
 func (r report) scan(scan fleet.Scan) {
+	r.arch = scan.Host.Arch
 	r.host(scan.Host)
 	for _, f := range scan.Findings {
 		fmt.Fprintln(r.w)
@@ -54,7 +56,7 @@ func (r report) finding(f fleet.Finding) {
 			fmt.Fprintf(r.w, "  → %s\n", f.Remedy)
 		}
 	}
-	packages, images := table{indent: "  "}, table{indent: "  "}
+	packages, images := packageTable(), imageTable()
 	for _, u := range byUrgency(f.Updates) {
 		if u.ImageUpdate != nil {
 			r.imageRow(&images, u)
@@ -154,9 +156,12 @@ func tally(updates []fleet.Update) string {
 	return count(len(updates), "update") + " (" + strings.Join(extra, ", ") + ")"
 }
 
+// packageTable has columns for mark, name, from, an arrow, to, size and remarks.
+func packageTable() table { return table{indent: "  ", spare: 2, folds: []int{2}} }
+
 func (r report) packageRow(t *table, u fleet.Update) {
 	name := u.Name
-	if u.Arch != "" {
+	if u.Arch != "" && u.Arch != "all" && u.Arch != r.arch {
 		name += ":" + u.Arch
 	}
 	t.add(r.mark(u), left(name), left(u.From), cell{text: "→"}, left(u.To),
@@ -190,6 +195,9 @@ func remarks(u fleet.Update) string {
 	}
 	return strings.Join(parts, "; ")
 }
+
+// imageTable has columns for kind, name, from, an arrow, to, containers and remarks.
+func imageTable() table { return table{indent: "  ", folds: []int{2, 5, 6}} }
 
 func (r report) imageRow(t *table, u fleet.Update) {
 	t.add(left(string(u.Kind)), left(u.Name), left(behind(u.From, u.FromVersion)), cell{text: "→"}, left(behind(u.To, u.ToVersion)),
@@ -232,7 +240,7 @@ func (r report) checks(checks []fleet.Check) {
 	if len(checks) == 0 {
 		return
 	}
-	t := table{indent: "  "}
+	t := table{indent: "  ", folds: []int{1, 2, 3}}
 	number := map[fleet.Answer]int{}
 	for _, c := range checks {
 		number[c.Answer]++

@@ -210,12 +210,33 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-func TestAWideTableIsCutInItsLastColumnOnly(t *testing.T) {
-	var out bytes.Buffer
-	tab := table{indent: "  "}
-	tab.add(left("openssl:amd64"), left("3.0.17-1~deb12u2"), left("a summary that is far too long for this terminal"))
-	tab.write(&out, false, 60)
-	if line := strings.TrimRight(out.String(), "\n"); len([]rune(line)) > 60 || !strings.HasSuffix(line, "…") || !strings.Contains(line, "3.0.17-1~deb12u2") {
-		t.Errorf("%q", line)
+func TestATableIsCutSparedAndFoldedToFit(t *testing.T) {
+	tab := packageTable()
+	tab.add(left("security"), left("openssl"), left("3.0.11-1~deb12u2"), left("→"), left("3.0.17-1~deb12u2"), left("1.4 MB"), left("a summary that is too long"))
+	tab.add(left(""), left("vim"), left("2:9.0.1378-2"), left("→"), left("2:9.0.1378-2+deb12u2"), left("1.6 MB"), left("Vi IMproved"))
+	for width, want := range map[int]string{
+		0: `
+  security  openssl  3.0.11-1~deb12u2  →  3.0.17-1~deb12u2      1.4 MB  a summary that is too long
+            vim      2:9.0.1378-2      →  2:9.0.1378-2+deb12u2  1.6 MB  Vi IMproved`,
+		92: `
+  security  openssl  3.0.11-1~deb12u2  →  3.0.17-1~deb12u2      1.4 MB  a summary that is t…
+            vim      2:9.0.1378-2      →  2:9.0.1378-2+deb12u2  1.6 MB  Vi IMproved`,
+		72: `
+  security  openssl  3.0.11-1~deb12u2  →  3.0.17-1~deb12u2      1.4 MB
+            vim      2:9.0.1378-2      →  2:9.0.1378-2+deb12u2  1.6 MB`,
+		64: `
+  security  openssl  3.0.11-1~deb12u2  →  3.0.17-1~deb12u2
+            vim      2:9.0.1378-2      →  2:9.0.1378-2+deb12u2`,
+		50: `
+  security  openssl
+      3.0.11-1~deb12u2  →  3.0.17-1~deb12u2
+  vim
+      2:9.0.1378-2  →  2:9.0.1378-2+deb12u2`,
+	} {
+		var out bytes.Buffer
+		tab.write(&out, false, width)
+		if got := "\n" + strings.TrimRight(out.String(), "\n"); got != want {
+			t.Errorf("in %d columns:%s\nwant:%s", width, got, want)
+		}
 	}
 }
