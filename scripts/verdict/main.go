@@ -1,10 +1,12 @@
 // Verdict reads the JSON of `go test -json` from the file it is given and prints what a person wants to know: the output
-// of what failed, every skipped test with its reason, and one closing line. It exits 1 when anything failed or nothing ran.
+// of what failed, every skipped test with its reason, and one closing line. It exits 1 when anything failed or nothing ran,
+// and with -all when anything was skipped.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -20,23 +22,25 @@ type event struct {
 type key struct{ pkg, test string }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: verdict FILE")
+	all := flag.Bool("all", false, "a skipped test is a failure")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: verdict [-all] FILE")
 		os.Exit(2)
 	}
-	f, err := os.Open(os.Args[1])
+	f, err := os.Open(flag.Arg(0))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "verdict:", err)
 		os.Exit(2)
 	}
 	defer f.Close()
-	if !judge(f, os.Stdout) {
+	if !judge(f, os.Stdout, *all) {
 		os.Exit(1) //nolint:gocritic // the file is only read
 	}
 }
 
-// judge prints the verdict and says whether all is well.
-func judge(r io.Reader, w io.Writer) bool {
+// judge prints the verdict and says whether all is well; with all, a skipped test is not.
+func judge(r io.Reader, w io.Writer, all bool) bool {
 	output := map[key][]string{}
 	var passed, failed, skipped int
 	broken := false
@@ -82,7 +86,7 @@ func judge(r io.Reader, w io.Writer) bool {
 		}
 	}
 	fmt.Fprintf(w, "%d passed, %d failed, %d skipped\n", passed, failed, skipped)
-	return !broken && passed > 0
+	return !broken && passed > 0 && (skipped == 0 || !all)
 }
 
 func count(e event) int {
