@@ -106,6 +106,8 @@ func (r report) answer(f fleet.Finding) (string, style) {
 		what, s = tally(f.Updates), plain
 	case r.security:
 		what = "no security updates"
+	case len(f.Checks) == 0 && containerEngine[f.Source]:
+		what = "no containers, so nothing to update"
 	}
 	if gone := goneImages(f.Checks); gone > 0 {
 		return fmt.Sprintf("%s, %s gone from the registry", what, count(gone, "image")), yellow

@@ -202,6 +202,14 @@ func TestTimeInTheFutureIsSaidToBe(t *testing.T) {
 	}
 }
 
+func TestAnEngineWithoutContainersSaysSo(t *testing.T) {
+	for source, want := range map[string]string{"docker": "no containers", "apt": "up to date"} {
+		if got, _ := (report{}).answer(fleet.Finding{Source: source, State: fleet.OK}); !strings.Contains(got, want) {
+			t.Errorf("%s: %q", source, got)
+		}
+	}
+}
+
 func TestSizes(t *testing.T) {
 	for n, want := range map[int64]string{-1: "", 0: "", 999: "999 B", 1000: "1 kB", 999_499: "999 kB", 999_600: "1.0 MB", 41_200_000: "41.2 MB", 2_500_000_000: "2.5 GB"} {
 		if got := size(n); got != want {

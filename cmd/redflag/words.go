@@ -63,3 +63,6 @@ func list(names []string, n int) string {
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:n], ", "), len(names)-n)
 }
+
+// containerEngine tells the sources that check an image for each container.
+var containerEngine = map[string]bool{"docker": true, "podman": true}
