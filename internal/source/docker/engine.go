@@ -153,6 +153,7 @@ func (e *engine) look(ctx context.Context) (inventory, error) {
 // lookCloser inspects the containers whose entry in the list does not say which reference they were made from (the engine puts an
 // ID in its place once the tag has moved on), and the images that the list left out.
 func (e *engine) lookCloser(ctx context.Context, inv *inventory) {
+	unlisted := inv.unlisted()
 	var wg sync.WaitGroup
 	for i := range inv.containers {
 		c := &inv.containers[i]
@@ -160,7 +161,7 @@ func (e *engine) lookCloser(ctx context.Context, inv *inventory) {
 			wg.Go(func() { e.inspectContainer(ctx, c) })
 		}
 	}
-	for _, id := range inv.unlisted() {
+	for _, id := range unlisted {
 		img := &stored{id: id}
 		inv.images[id] = img
 		wg.Go(func() { e.inspectUnlisted(ctx, img) })
