@@ -26,28 +26,34 @@ type choice struct {
 	candidate int
 }
 
-// newChoice sorts the versions. Records of one version from several indexes are one version on several.
+// newChoice sorts the versions. Records of one version from several indexes are one version on several. The installed version comes last
+// of its equals, as apt reads dpkg's status after all indexes.
 func newChoice(p *Package, offered []*version) *choice {
 	c := &choice{pkg: p, candidate: -1}
-	for _, v := range offered {
-		if i := slices.IndexFunc(c.versions, v.same); i >= 0 {
-			c.versions[i].on = append(c.versions[i].on, v.on...)
-			c.versions[i].phased = min(c.versions[i].phased, v.phased)
+	record := p.record
+	record.installed = true
+	sorted := append(slices.Clone(offered), &record)
+	slices.SortStableFunc(sorted, func(a, b *version) int { return compareVersions(b.text, a.text) })
+	first := 0 // of those with the version of v
+	for _, v := range sorted {
+		if first < len(c.versions) && compareVersions(c.versions[first].text, v.text) != 0 {
+			first = len(c.versions)
+		}
+		if i := slices.IndexFunc(c.versions[first:], v.same); i >= 0 {
+			c.versions[first+i].merge(v)
 		} else {
 			c.versions = append(c.versions, v)
 		}
 	}
-	// The installed version comes last of its equals: dpkg's status is read after all indexes.
-	if i := slices.IndexFunc(c.versions, p.record.same); i >= 0 {
-		c.versions[i].installed = true
-	} else {
-		record := p.record
-		record.installed = true
-		c.versions = append(c.versions, &record)
-	}
-	slices.SortStableFunc(c.versions, func(a, b *version) int { return compareVersions(b.text, a.text) })
 	c.installed = slices.IndexFunc(c.versions, func(v *version) bool { return v.installed })
 	return c
+}
+
+// merge takes in another record of the same version.
+func (v *version) merge(o *version) {
+	v.on = append(v.on, o.on...)
+	v.phased = min(v.phased, o.phased)
+	v.installed = v.installed || o.installed
 }
 
 // choose picks the candidate as apt does (apt-pkg/policy.cc, GetCandidateVer): the highest priority, and of those the first; nothing

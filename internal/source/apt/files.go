@@ -74,7 +74,7 @@ func openList(ctx context.Context, m *machine.Machine, name string) (io.ReadClos
 		f.Close()
 		return nil, fmt.Errorf("decompress %s: %w", name, err)
 	}
-	return list{&capped{r: r, left: maxList}, f}, nil
+	return list{newCapped(r, maxList), f}, nil
 }
 
 // list is a file and what comes out of it.
@@ -116,13 +116,15 @@ func unxz(ctx context.Context, m *machine.Machine, name string) (io.ReadCloser, 
 
 // capped ends a stream that is larger than its bound with an error.
 type capped struct {
-	r    io.Reader
-	left int64
+	r           io.Reader
+	bound, left int64
 }
+
+func newCapped(r io.Reader, bound int64) *capped { return &capped{r: r, bound: bound, left: bound} }
 
 func (c *capped) Read(p []byte) (int, error) {
 	if c.left <= 0 {
-		return 0, fmt.Errorf("over %d bytes: %w", int64(maxList), machine.ErrTooLarge)
+		return 0, fmt.Errorf("over %d bytes: %w", c.bound, machine.ErrTooLarge)
 	}
 	n, err := c.r.Read(p[:min(int64(len(p)), c.left)])
 	c.left -= int64(n)

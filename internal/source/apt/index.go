@@ -84,7 +84,7 @@ func (s *suite) readRelease(m *machine.Machine, lists string) error {
 			return unreadable(file, err)
 		}
 		defer f.Close()
-		rel, err := parseRelease(f)
+		rel, err := parseRelease(newCapped(f, maxRelease))
 		if err != nil {
 			return damaged(file, err)
 		}

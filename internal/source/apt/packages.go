@@ -3,6 +3,7 @@ package apt
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -128,11 +129,14 @@ func hashField(h uint64, value []byte) uint64 {
 	return h
 }
 
-// same says whether two records are one version to apt.
+// same says whether two records whose versions compare as equal are one version to apt.
 func (v *version) same(o *version) bool {
-	return v.hash == o.hash && v.multiArch == o.multiArch && v.arch == o.arch && (v.size == 0 || o.size == 0 || v.size == o.size) &&
-		compareVersions(v.text, o.text) == 0
+	return v.hash == o.hash && v.multiArch == o.multiArch && v.arch == o.arch && (v.size == 0 || o.size == 0 || v.size == o.size)
 }
+
+// maxFound bounds what one index may offer for this machine: a desktop has 4,000 packages, and an archive that never forgets 1,000 versions
+// of its few.
+const maxFound = 100_000
 
 // errNoPackages is a list with something in it, but no package.
 var errNoPackages = errors.New("there is no package in it")
@@ -156,6 +160,9 @@ func scanPackages(r io.Reader, wanted func(name []byte) bool) (found []*version,
 		}
 		seen++
 		if wanted(name) {
+			if len(found) == maxFound {
+				return found, reader.read, fmt.Errorf("it has over %d versions of what is installed", maxFound)
+			}
 			v := parseVersion(stanza)
 			if v.text != "" && v.arch != "" {
 				found = append(found, &v)

@@ -28,8 +28,12 @@ type release struct {
 	site string
 }
 
-// maxLine bounds a line of a Release file, and of what apt writes to its hook it bounds nothing.
-const maxLine = 1 << 20
+const (
+	// maxRelease bounds a release file: Ubuntu's largest has 300 kB, and apt itself takes no more than 10 MB.
+	maxRelease = 16 << 20
+	// maxLine bounds one line of it.
+	maxLine = 1 << 20
+)
 
 // parseRelease reads a Release or an InRelease file. The signature was apt's to check, when it fetched the file.
 func parseRelease(r io.Reader) (*release, error) {

@@ -93,6 +93,9 @@ func (s *survey) fail(err error) {
 // packageKey is how apt files packages: what runs on all architectures under the native one.
 type packageKey struct{ name, arch string }
 
+// maxVersions bounds the versions of one package. Archives that keep every version have 1,000 of some.
+const maxVersions = 20_000
+
 // scanIndexes reads all indexes and gives the versions of installed packages in them, in apt's order. An index that cannot be read is an
 // error beside the others' versions.
 func scanIndexes(ctx context.Context, m *machine.Machine, suites []*suite, db *Database, native string) (map[packageKey][]*version, error) {
@@ -122,6 +125,10 @@ func scanIndexes(ctx context.Context, m *machine.Machine, suites []*suite, db *D
 		for _, v := range found[i] {
 			v.on = []*index{from}
 			key := packageKey{v.name, nativeFor(v.arch, native)}
+			if len(offered[key]) == maxVersions {
+				problems[i] = damaged(from.file, fmt.Errorf("it has over %d versions of %s", maxVersions, fleet.Plain(v.name)))
+				break
+			}
 			offered[key] = append(offered[key], v)
 		}
 	}
