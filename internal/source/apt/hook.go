@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 )
 
@@ -67,7 +68,7 @@ func runHook(file string) error {
 // converse answers apt's greeting and gives what it says before it would ask the user.
 func converse(socket io.ReadWriter) (plan []byte, err error) {
 	lines := bufio.NewScanner(socket)
-	lines.Buffer(make([]byte, 0, 64<<10), maxMessage)
+	
 	for lines.Scan() {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
@@ -93,15 +94,24 @@ func converse(socket io.ReadWriter) (plan []byte, err error) {
 	return nil, errors.New("apt hung up before it said what it would do")
 }
 
-// greet agrees on version 0.2 of the protocol, the first that tells upgrades from downgrades.
+// protocol is the version of the hooks' protocol, the first that tells upgrades from downgrades.
+const protocol = "0.2"
+
+// greet agrees on it.
 func greet(socket io.Writer, hello message) error {
 	var params struct {
 		Versions []string `json:"versions"`
 	}
-	if err := json.Unmarshal(hello.Params, &params); err != nil || hello.ID == nil {
-		return fmt.Errorf("read apt's greeting: %w", errors.Join(err, errors.New("it has no id")))
+	if err := json.Unmarshal(hello.Params, &params); err != nil {
+		return fmt.Errorf("read apt's greeting: %w", err)
 	}
-	_, err := fmt.Fprintf(socket, `{"jsonrpc":"2.0","id":%d,"result":{"version":"0.2"}}`+"\n\n", *hello.ID)
+	if hello.ID == nil {
+		return errors.New("read apt's greeting: it has no id")
+	}
+	if !slices.Contains(params.Versions, protocol) {
+		return fmt.Errorf("this apt does not speak version %s of its hooks' protocol", protocol)
+	}
+	_, err := fmt.Fprintf(socket, `{"jsonrpc":"2.0","id":%d,"result":{"version":%q}}`+"\n\n", *hello.ID, protocol)
 	return err
 }
 
