@@ -131,7 +131,7 @@ func (c *condition) missing() error {
 	if len(bare) == len(c.survey.Sources) {
 		return unknown("there are no package lists on this machine", refresh)
 	}
-	if names := append(bare, lacking...); len(names) > 0 {
+	if names := slices.Concat(bare, lacking); len(names) > 0 {
 		return unknown("there are no package lists for "+several(names), "see why they are not fetched: sudo apt-get update; or disable what is gone")
 	}
 	return nil

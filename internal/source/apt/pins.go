@@ -194,6 +194,9 @@ func (p *pin) fitsStatus() bool {
 	})
 }
 
+// releaseKeys are version, origin, codename, archive (that is the suite), label, component and architecture.
+const releaseKeys = "vonalcb"
+
 // fitsRelease goes through the conditions of a release pin: key=value, or one word that means suite or codename (a version where it
 // begins with a digit). All must hold; there must be one. The value 0 stands for the key of the word.
 func (p *pin) fitsRelease(values func(key byte) []string) bool {
@@ -210,10 +213,14 @@ func (p *pin) fitsRelease(values func(key byte) []string) bool {
 	held := false
 	for _, condition := range strings.Split(p.text, ",") {
 		key, value, _ := strings.Cut(strings.TrimSpace(condition), "=")
-		if len(key) != 1 || value == "" || !strings.Contains("vonalcb", strings.ToLower(key)) {
+		if len(key) != 1 || value == "" {
 			continue
 		}
-		if !fitsAny(key[0]|0x20, value, values(key[0]|0x20)) {
+		letter := key[0] | 0x20
+		if strings.IndexByte(releaseKeys, letter) < 0 {
+			continue
+		}
+		if !fitsAny(letter, value, values(letter)) {
 			return false
 		}
 		held = true

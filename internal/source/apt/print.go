@@ -24,13 +24,11 @@ const printVersion = 1
 // takePrint looks at all files. It is empty where something cannot be looked at: then nothing is recalled and nothing kept.
 func takePrint(m *machine.Machine, set *settings) (string, error) {
 	files := append([]string{set.status, set.archFile(), set.machineIDFile(), set.conf.path("Dir::State::extended_states")}, set.files...)
-	for _, more := range []func(*machine.Machine) ([]string, error){set.sourceFiles, set.preferenceFiles} {
-		names, err := more(m)
-		if err != nil {
-			return "", nil // the reader will meet the same error and say so
-		}
-		files = append(files, names...)
+	written, all := writtenFiles(m, set)
+	if !all {
+		return "", nil
 	}
+	files = append(files, written...)
 	for _, dir := range []string{path.Join(path.Dir(set.status), "updates"), set.lists} {
 		found, err := m.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -48,6 +46,13 @@ func takePrint(m *machine.Machine, set *settings) (string, error) {
 		printFile(h, m, name)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// writtenFiles lists the sources and the preferences, and says whether those are all. If not, the reader meets the same error and tells it.
+func writtenFiles(m *machine.Machine, set *settings) (files []string, all bool) {
+	sources, unsure := set.sourceFiles(m)
+	preferences, unsureToo := set.preferenceFiles(m)
+	return append(sources, preferences...), unsure == nil && unsureToo == nil
 }
 
 func printFile(w io.Writer, m *machine.Machine, name string) {
