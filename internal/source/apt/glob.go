@@ -81,10 +81,11 @@ func class(pattern string, c byte) (length int, has bool) {
 
 // lower is for ASCII alone: a Turkish reader's dotless i must not change what a pattern means.
 func lower(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r | 0x20
+	low := []byte(s)
+	for i, c := range low {
+		if 'A' <= c && c <= 'Z' {
+			low[i] = c | 0x20
 		}
-		return r
-	}, s)
+	}
+	return string(low)
 }

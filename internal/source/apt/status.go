@@ -68,22 +68,21 @@ func ReadDatabase(m *machine.Machine, status string) (*Database, error) {
 		return nil, fmt.Errorf("read %s: %w", status, err)
 	}
 	db := &Database{Packages: packages}
-	return db, db.readJournal(m, path.Join(path.Dir(status), "updates"))
+	newer, err := readJournal(m, path.Join(path.Dir(status), "updates"))
+	db.lay(newer)
+	return db, err
 }
 
-// readJournal lays the journal's records over those of the status file.
-func (d *Database) readJournal(m *machine.Machine, dir string) error {
+// readJournal gives the records of the journal, the newest last.
+func readJournal(m *machine.Machine, dir string) ([]*Package, error) {
 	files, err := m.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("read dpkg's journal: %w", err)
+		return nil, fmt.Errorf("read dpkg's journal: %w", err)
 	}
-	at := map[[2]string]int{}
-	for i, p := range d.Packages {
-		at[[2]string{p.Name, p.Arch}] = i
-	}
+	var all []*Package
 	for _, file := range files {
 		if digits(file.Name()) != len(file.Name()) {
 			continue
@@ -93,23 +92,32 @@ func (d *Database) readJournal(m *machine.Machine, dir string) error {
 			continue // dpkg has just put it into the status file
 		}
 		if err != nil {
-			return fmt.Errorf("read dpkg's journal: %w", err)
+			return all, fmt.Errorf("read dpkg's journal: %w", err)
 		}
 		records, err := ParseStatus(bytes.NewReader(data))
 		if err != nil {
-			return fmt.Errorf("read dpkg's journal %s: %w", file.Name(), err)
+			return all, fmt.Errorf("read dpkg's journal %s: %w", file.Name(), err)
 		}
-		for _, p := range records {
-			d.Journal++
-			if i, ok := at[[2]string{p.Name, p.Arch}]; ok {
-				d.Packages[i] = p
-			} else {
-				at[[2]string{p.Name, p.Arch}] = len(d.Packages)
-				d.Packages = append(d.Packages, p)
-			}
+		all = append(all, records...)
+	}
+	return all, nil
+}
+
+// lay puts the records of the journal in the place of older ones.
+func (d *Database) lay(newer []*Package) {
+	at := map[[2]string]int{}
+	for i, p := range d.Packages {
+		at[[2]string{p.Name, p.Arch}] = i
+	}
+	for _, p := range newer {
+		d.Journal++
+		if i, ok := at[[2]string{p.Name, p.Arch}]; ok {
+			d.Packages[i] = p
+		} else {
+			at[[2]string{p.Name, p.Arch}] = len(d.Packages)
+			d.Packages = append(d.Packages, p)
 		}
 	}
-	return nil
 }
 
 // ParseStatus reads records as dpkg writes them to its status file. Bytes in which there is not one record are an error.
