@@ -68,7 +68,7 @@ func runHook(file string) error {
 // converse answers apt's greeting and gives what it says before it would ask the user.
 func converse(socket io.ReadWriter) (plan []byte, err error) {
 	lines := bufio.NewScanner(socket)
-	
+	lines.Buffer(make([]byte, 0, 64<<10), maxMessage)
 	for lines.Scan() {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue

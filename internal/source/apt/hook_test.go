@@ -101,6 +101,7 @@ func TestTheHookTellsThePlanAndStopsApt(t *testing.T) {
 		"the plan at once":                       prompt + goodbye,
 		"something else first":                   statistics + prompt,
 		"empty lines, and fields of a later apt": "\n\n \n" + strings.Replace(prompt, `{"command"`, `{"later":{"x":[1]},"command"`, 1),
+		"a large plan":                           strings.Replace(prompt, `{"command"`, `{"filler":"`+strings.Repeat("x", 4<<20)+`","command"`, 1),
 	} {
 		got := playApt(t, greeting, rest)
 		if got.answers != `{"jsonrpc":"2.0","id":0,"result":{"version":"0.2"}}`+"\n\n" {
@@ -111,7 +112,7 @@ func TestTheHookTellsThePlanAndStopsApt(t *testing.T) {
 		}
 		p, err := parsePlan([]byte(got.stdout))
 		if err != nil || p == nil || len(p.Packages) != 9 {
-			t.Errorf("%s: the plan is %q, %v", name, got.stdout, err)
+			t.Errorf("%s: the plan is %q, %v", name, brief(got.stdout), err)
 		}
 	}
 }
