@@ -210,6 +210,14 @@ func interrupted(l *lab) {
 	}
 	l.sh("dpkg --configure -a")
 	l.agrees()
+	l.write("/srv/half/DEBIAN/postinst", "#!/bin/sh\nexec test -e /srv/well\n")
+	state := l.sh("chmod 755 /srv/half/DEBIAN/postinst; dpkg-deb -b /srv/half /srv/half.deb >/dev/null; dpkg -i /srv/half.deb >/dev/null 2>&1 || dpkg-query -W -f '${db:Status-Status}' half")
+	if string(state) != "half-configured" {
+		l.Errorf("dpkg left half %q", state)
+	}
+	l.unknown("dpkg was interrupted, or is at work, on half", "dpkg --configure -a")
+	l.sh("touch /srv/well; dpkg --configure -a")
+	l.agrees()
 	// The journal has the newest record of a package: here one that says it is newer than any on offer.
 	record := l.sh("dpkg-query -s tzdata | sed 's/^Version: .*/Version: 9999/'")
 	l.write("/var/lib/dpkg/updates/0000", string(record))
