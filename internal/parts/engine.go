@@ -3,7 +3,6 @@ package parts
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -108,22 +107,12 @@ func (d *daemon) get(t testing.TB) Daemon {
 }
 
 func (d *daemon) start() {
-	// Not t.TempDir: it outlives the test, and a socket's path must be shorter than 108 bytes.
-	dir, err := os.MkdirTemp("", "engine")
+	dir, leash, err := onLeash("engine", d.script)
 	if err != nil {
-		d.failure = err.Error()
-		return
-	}
-	// A session of its own: a Ctrl-C that ends the tests must not end the script before it has tidied up.
-	cmd := exec.Command("setsid", "sh", "-c", d.script, "sh", dir) //nolint:noctx // it outlives every context
-	if d.leash, err = cmd.StdinPipe(); err != nil {
-		d.failure = err.Error()
-		return
-	}
-	if err := cmd.Start(); err != nil {
 		d.failure = "the engine cannot be started: " + err.Error()
 		return
 	}
+	d.leash = leash
 	d.Host = "unix://" + filepath.Join(dir, "engine.sock")
 	if d.Client, err = client.New(client.WithHost(d.Host)); err == nil {
 		err = d.wait()

@@ -1,0 +1,28 @@
+package fleet
+
+// Package is one package that is installed on a host.
+type Package struct {
+	// Source is the source of updates that knows it: apt.
+	Source  string `json:"source"`
+	Name    string `json:"name"`
+	Arch    string `json:"arch"`
+	Version string `json:"version"`
+	// From is the source package that it was built from, which advisories go by; empty where it has the package's own name.
+	From string `json:"source_package,omitempty"`
+	// FromVersion is the source package's version; empty where it is the package's own.
+	FromVersion string `json:"source_version,omitempty"`
+}
+
+// Container is one container of an engine, running or not.
+type Container struct {
+	// Source is the engine: docker, podman.
+	Source string `json:"source"`
+	Name   string `json:"name"`
+	// Image is the reference that it was made from, in its familiar form.
+	Image string `json:"image"`
+	// ImageID is what it runs, as the engine names it.
+	ImageID  ImageID `json:"image_id"`
+	Platform string  `json:"platform,omitempty"`
+	// State is the engine's word: running, exited, paused.
+	State string `json:"state"`
+}
