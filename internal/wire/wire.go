@@ -1,0 +1,137 @@
+// Package wire is what agents and a server say to each other: the messages, how they are signed, and the agent's side of the
+// conversation. The agent calls and the server answers; nothing listens on a host. A check-in says with a few digests that
+// nothing has changed, and costs next to nothing; what has changed goes up as a report. Fields are added, never renamed, and a
+// message of every released level is read for ever.
+package wire
+
+import (
+	"time"
+
+	"redflag/internal/fleet"
+)
+
+// Level is how much an agent or a server knows to say. It rises by one with every change that the other side must know of.
+//
+//	1  enrolment, check-in, reports, orders to scan and to refresh
+const Level = 1
+
+// Paths of the agents' door.
+const (
+	PathEnroll  = "/agent/v1/enroll"
+	PathCheckIn = "/agent/v1/check-in"
+	PathReport  = "/agent/v1/report"
+	PathOrders  = "/agent/v1/orders"
+	PathResults = "/agent/v1/results"
+)
+
+// Bounds of a message, which both sides hold to.
+const (
+	// MaxBody bounds a message as it travels, and MaxReport what a report may grow to when it is unpacked: 20,000 packages are
+	// 3 MB.
+	MaxBody   = 4 << 20
+	MaxReport = 32 << 20
+)
+
+// Enroll asks to join a fleet. It is signed with the key that it brings, with that key as the key ID.
+type Enroll struct {
+	Level int    `json:"level"`
+	Token string `json:"token"`
+	// Key is the host's public key (Ed25519, 32 bytes).
+	Key []byte `json:"key"`
+	// Machine is a hash of the machine's own ID, by which the same host enrolled again is the same host; empty where it has none.
+	Machine string `json:"machine"`
+	// Agent is the program's version.
+	Agent string     `json:"agent"`
+	Host  fleet.Host `json:"host"`
+}
+
+// Enrolled is the answer to it.
+type Enrolled struct {
+	Level int          `json:"level"`
+	Host  fleet.HostID `json:"host"`
+	// Server is the key that signs the fleet's orders (Ed25519, 32 bytes); the agent believes no other from now on.
+	Server []byte `json:"server"`
+	// Interval is how long to wait between check-ins, in seconds.
+	Interval int `json:"interval_seconds"`
+}
+
+// Digests are short digests of what a host last said, by part: host, packages, containers, and finding/SOURCE.
+type Digests map[string]string
+
+// CheckIn says that a host is there, and what it would report. Names are short because it is sent most of all.
+type CheckIn struct {
+	Level   int     `json:"l"`
+	Digests Digests `json:"d"`
+	// Scanned is when each source was last looked at, and AsOf how old its knowledge is, in unix seconds: they change while
+	// nothing else does.
+	Scanned map[string]int64 `json:"s,omitempty"`
+	AsOf    map[string]int64 `json:"a,omitempty"`
+}
+
+// CheckedIn is the answer to it where something is to be sent; where nothing is, the answer is empty (204).
+type CheckedIn struct {
+	// Send names the parts that the server does not know as they are now.
+	Send []string `json:"send"`
+}
+
+// Report is what has changed on a host. A part that is absent has not changed.
+type Report struct {
+	Level int `json:"level"`
+	// Sequence rises with every report of a host, so that one which comes late or twice changes nothing.
+	Sequence   int64           `json:"sequence"`
+	Agent      string          `json:"agent,omitempty"`
+	Host       *fleet.Host     `json:"host,omitempty"`
+	Findings   []fleet.Finding `json:"findings,omitempty"`
+	Packages   *PackageChange  `json:"packages,omitempty"`
+	Containers *ContainerSet   `json:"containers,omitempty"`
+	Digests    Digests         `json:"digests"`
+}
+
+// PackageChange is what became of a host's packages since the list with the digest Base; an empty Base begins anew.
+type PackageChange struct {
+	Base    string          `json:"base,omitempty"`
+	Added   []fleet.Package `json:"added"`
+	Removed []fleet.Package `json:"removed,omitempty"`
+}
+
+// ContainerSet is all containers of a host.
+type ContainerSet struct {
+	All []fleet.Container `json:"all"`
+}
+
+// Reported is the answer to a report: what is saved is saved, and Send names what the server could not use, such as a change to a
+// list that it does not have.
+type Reported struct {
+	Send []string `json:"send,omitempty"`
+}
+
+// Order asks one thing of a host: exactly one of the pointers is set.
+type Order struct {
+	ID        string    `json:"id"`
+	ExpiresAt time.Time `json:"expires_at"`
+	Scan      *Scan     `json:"scan,omitempty"`
+}
+
+// Scan asks for a scan now, and a report of it.
+type Scan struct {
+	// Refresh fetches package lists first, where the host permits it.
+	Refresh bool `json:"refresh,omitempty"`
+	// Sources limits it; empty means all.
+	Sources []string `json:"sources,omitempty"`
+}
+
+// Orders is what a waiting request returns with: orders after a cursor, oldest first, and the cursor for the next request.
+type Orders struct {
+	Orders []Order `json:"orders"`
+	Cursor int64   `json:"cursor"`
+}
+
+// Result is what became of an order.
+type Result struct {
+	Order string `json:"order"`
+	// State is running, succeeded or failed.
+	State string `json:"state"`
+	// Because says why it failed.
+	Because string    `json:"because,omitempty"`
+	At      time.Time `json:"at"`
+}
