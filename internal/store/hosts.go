@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"crypto/ed25519"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"redflag/internal/fleet"
+	"redflag/internal/wire"
+)
+
+// Refusals of an enrolment.
+var (
+	// ErrToken: no such token, or it has expired.
+	ErrToken = errors.New("the enrolment token is not known, or has expired")
+	// ErrSeats: the token was used as often as it may be.
+	ErrSeats = errors.New("the enrolment token has no seats left")
+)
+
+// Enroll takes a host into the fleet, on a token's seat. A machine that is here already stays the same host, with its history, and
+// gets its new key; it takes no seat. The old key opens nothing from then on.
+func (s *Store) Enroll(ctx context.Context, e wire.Enroll, address string, now time.Time) (fleet.HostID, error) {
+	var id fleet.HostID
+	err := s.inTx(ctx, func(c conn) error {
+		token, err := findToken(ctx, c, e.Token, now)
+		if err != nil {
+			return err
+		}
+		if e.Machine != "" {
+			err := c.one(ctx, []any{&id}, `SELECT id FROM hosts WHERE machine = $1`+c.forUpdate(), e.Machine)
+			if err == nil {
+				return rekey(ctx, c, id, e)
+			}
+			if !errors.Is(err, sql.ErrNoRows) {
+				return err
+			}
+		}
+		if err := token.takeSeat(ctx, c); err != nil {
+			return err
+		}
+		id = newHostID()
+		if err := insertHost(ctx, c, id, e, address, now); err != nil {
+			return err
+		}
+		return setLabels(ctx, c, id, token.labels)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("enrol %s: %w", fleet.Plain(e.Host.Name), err)
+	}
+	return id, nil
+}
+
+// rekey gives a known host its new key. What it said before is kept until it reports; its sequence begins anew with its memory.
+func rekey(ctx context.Context, c conn, id fleet.HostID, e wire.Enroll) error {
+	_, err := c.exec(ctx, `UPDATE hosts SET public_key = $1, agent = $2, digests = '{}', sequence = 0 WHERE id = $3`,
+		base64.StdEncoding.EncodeToString(e.Key), e.Agent, id)
+	return err
+}
+
+func insertHost(ctx context.Context, c conn, id fleet.HostID, e wire.Enroll, address string, now time.Time) error {
+	facts, err := json.Marshal(e.Host)
+	if err != nil {
+		return err
+	}
+	_, err = c.exec(ctx, `INSERT INTO hosts (id, name, machine, public_key, agent, address, facts, digests, sequence, enrolled_at, reported_at, seen_at,
+			updates, security, blocked, unconfirmed, unknown, packages, containers, reboot, restart)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', 0, $8, 0, $8, 0, 0, 0, 0, 0, 0, 0, $9, $10)`,
+		id, e.Host.Name, e.Machine, base64.StdEncoding.EncodeToString(e.Key), e.Agent, address, string(facts), now.UnixMilli(),
+		string(e.Host.Reboot.Needed), string(e.Host.Restart.Needed))
+	return err
+}
+
+// KeyOf gives a host's public key.
+func (s *Store) KeyOf(ctx context.Context, id fleet.HostID) (ed25519.PublicKey, error) {
+	var text string
+	err := s.reader().one(ctx, []any{&text}, `SELECT public_key FROM hosts WHERE id = $1`, id)
+	if err != nil {
+		return nil, notFound(err, ErrNoHost)
+	}
+	return base64.StdEncoding.DecodeString(text)
+}
+
+// Seen notes when hosts checked in, many at once.
+func (s *Store) Seen(ctx context.Context, hosts map[fleet.HostID]time.Time) error {
+	return s.inTx(ctx, func(c conn) error {
+		for id, at := range hosts {
+			if _, err := c.exec(ctx, `UPDATE hosts SET seen_at = $1 WHERE id = $2 AND seen_at < $1`, at.UnixMilli(), id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Forget takes a host and all that is known of it out of the fleet.
+func (s *Store) Forget(ctx context.Context, id fleet.HostID) error {
+	return s.inTx(ctx, func(c conn) error {
+		for _, table := range []string{"updates", "findings", "checks", "host_packages", "containers", "history", "labels"} {
+			if _, err := c.exec(ctx, `DELETE FROM `+table+` WHERE host_id = $1`, id); err != nil {
+				return err
+			}
+		}
+		n, err := c.exec(ctx, `DELETE FROM hosts WHERE id = $1`, id)
+		if err == nil && n == 0 {
+			err = ErrNoHost
+		}
+		return err
+	})
+}
+
+func setLabels(ctx context.Context, c conn, id fleet.HostID, labels map[string]string) error {
+	for name, value := range labels {
+		if _, err := c.exec(ctx, `INSERT INTO labels (host_id, name, value) VALUES ($1, $2, $3)
+			ON CONFLICT (host_id, name) DO UPDATE SET value = excluded.value`, id, name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}

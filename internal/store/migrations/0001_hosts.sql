@@ -1,0 +1,133 @@
+-- Times are unix milliseconds in UTC; 0 means never. Every table that ends in /* clustered */ is kept in the order of its key.
+
+CREATE TABLE hosts (
+    id          BIGINT NOT NULL PRIMARY KEY,
+    name        TEXT   NOT NULL,
+    machine     TEXT   NOT NULL, -- a hash of the machine's own ID; empty where it has none
+    public_key  TEXT   NOT NULL, -- Ed25519, base64
+    agent       TEXT   NOT NULL, -- the program's version
+    address     TEXT   NOT NULL, -- where it last reported from
+    facts       TEXT   NOT NULL, -- fleet.Host
+    digests     TEXT   NOT NULL, -- wire.Digests: what of it is known here
+    sequence    BIGINT NOT NULL, -- of the newest report that was saved
+    enrolled_at BIGINT NOT NULL,
+    reported_at BIGINT NOT NULL,
+    seen_at     BIGINT NOT NULL,
+    -- Counters, kept in the transaction that changes what they count.
+    updates     BIGINT NOT NULL,
+    security    BIGINT NOT NULL,
+    blocked     BIGINT NOT NULL,
+    unconfirmed BIGINT NOT NULL,
+    unknown     BIGINT NOT NULL, -- sources whose finding is unknown
+    packages    BIGINT NOT NULL,
+    containers  BIGINT NOT NULL,
+    reboot      TEXT   NOT NULL, -- fleet.Need
+    restart     TEXT   NOT NULL  -- fleet.Need
+);
+CREATE INDEX hosts_by_name ON hosts (name, id);
+CREATE INDEX hosts_by_machine ON hosts (machine);
+CREATE INDEX hosts_by_seen ON hosts (seen_at, id);
+CREATE INDEX hosts_by_security ON hosts (security, id);
+
+CREATE TABLE findings (
+    host_id     BIGINT NOT NULL,
+    source      TEXT   NOT NULL,
+    state       TEXT   NOT NULL,
+    because     TEXT   NOT NULL,
+    remedy      TEXT   NOT NULL,
+    scanned_at  BIGINT NOT NULL,
+    as_of       BIGINT NOT NULL,
+    updates     BIGINT NOT NULL,
+    security    BIGINT NOT NULL,
+    blocked     BIGINT NOT NULL,
+    unconfirmed BIGINT NOT NULL,
+    PRIMARY KEY (host_id, source)
+) /* clustered */;
+
+CREATE TABLE updates (
+    host_id    BIGINT NOT NULL,
+    source     TEXT   NOT NULL,
+    name       TEXT   NOT NULL,
+    arch       TEXT   NOT NULL,
+    kind       TEXT   NOT NULL, -- fleet.Kind; empty for packages
+    level      TEXT   NOT NULL, -- fleet.Level; empty for all but versions
+    platform   TEXT   NOT NULL, -- of an image
+    security   BIGINT NOT NULL, -- 1 or 0
+    blocked    TEXT   NOT NULL,
+    body       TEXT   NOT NULL, -- fleet.Update
+    first_seen BIGINT NOT NULL,
+    PRIMARY KEY (host_id, source, name, arch, kind, level, platform)
+) /* clustered */;
+CREATE INDEX updates_by_name ON updates (source, name, host_id);
+
+CREATE TABLE checks (
+    host_id  BIGINT NOT NULL,
+    source   TEXT   NOT NULL,
+    name     TEXT   NOT NULL,
+    platform TEXT   NOT NULL,
+    answer   TEXT   NOT NULL,
+    body     TEXT   NOT NULL, -- fleet.Check
+    PRIMARY KEY (host_id, source, name, platform)
+) /* clustered */;
+CREATE INDEX checks_by_name ON checks (name, host_id);
+
+-- Each package once for the whole fleet.
+CREATE TABLE packages (
+    id             BIGINT NOT NULL PRIMARY KEY,
+    source         TEXT   NOT NULL,
+    name           TEXT   NOT NULL,
+    arch           TEXT   NOT NULL,
+    version        TEXT   NOT NULL,
+    source_package TEXT   NOT NULL,
+    source_version TEXT   NOT NULL
+);
+CREATE UNIQUE INDEX packages_by_name ON packages (source, name, arch, version, source_package, source_version);
+
+CREATE TABLE host_packages (
+    host_id    BIGINT NOT NULL,
+    package_id BIGINT NOT NULL,
+    PRIMARY KEY (host_id, package_id)
+) /* clustered */;
+CREATE INDEX host_packages_by_package ON host_packages (package_id, host_id);
+
+CREATE TABLE containers (
+    host_id BIGINT NOT NULL,
+    source  TEXT   NOT NULL,
+    name    TEXT   NOT NULL,
+    image   TEXT   NOT NULL,
+    body    TEXT   NOT NULL, -- fleet.Container
+    PRIMARY KEY (host_id, source, name)
+) /* clustered */;
+CREATE INDEX containers_by_image ON containers (image, host_id);
+
+-- What left: an update that was on offer and is not any more.
+CREATE TABLE history (
+    id         BIGINT NOT NULL PRIMARY KEY,
+    host_id    BIGINT NOT NULL,
+    source     TEXT   NOT NULL,
+    name       TEXT   NOT NULL,
+    body       TEXT   NOT NULL, -- fleet.Update
+    first_seen BIGINT NOT NULL,
+    gone_at    BIGINT NOT NULL
+);
+CREATE INDEX history_by_host ON history (host_id, gone_at, id);
+CREATE INDEX history_by_time ON history (gone_at, id);
+
+CREATE TABLE tokens (
+    id         BIGINT NOT NULL PRIMARY KEY,
+    hash       TEXT   NOT NULL, -- SHA-256 of the secret, hex
+    seats      BIGINT NOT NULL, -- left; -1 for any number
+    labels     TEXT   NOT NULL, -- JSON object
+    created_at BIGINT NOT NULL,
+    created_by TEXT   NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE UNIQUE INDEX tokens_by_hash ON tokens (hash);
+
+CREATE TABLE labels (
+    host_id BIGINT NOT NULL,
+    name    TEXT   NOT NULL,
+    value   TEXT   NOT NULL,
+    PRIMARY KEY (host_id, name)
+) /* clustered */;
+CREATE INDEX labels_by_name ON labels (name, value, host_id);

@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"redflag/internal/fleet"
+)
+
+// Host is a host as the fleet knows it.
+type Host struct {
+	ID         fleet.HostID `json:"id"`
+	Facts      fleet.Host   `json:"facts"`
+	Agent      string       `json:"agent"`
+	Address    string       `json:"address"`
+	EnrolledAt time.Time    `json:"enrolled_at"`
+	// ReportedAt is when it last said that something had changed; absent when it never did. SeenAt is when it last checked in.
+	ReportedAt time.Time `json:"reported_at,omitzero"`
+	SeenAt     time.Time `json:"seen_at"`
+	Totals
+}
+
+// Totals are the numbers that pages show of a host.
+type Totals struct {
+	Updates  int `json:"updates"`
+	Security int `json:"security"`
+	Blocked  int `json:"blocked"`
+	// Unconfirmed counts updates that later scans could neither confirm nor rule out.
+	Unconfirmed int `json:"unconfirmed"`
+	// Unknown counts the sources that could not say all.
+	Unknown    int `json:"unknown_sources"`
+	Packages   int `json:"packages"`
+	Containers int `json:"containers"`
+}
+
+// hostColumns are what scanHost reads.
+const hostColumns = `id, facts, agent, address, enrolled_at, reported_at, seen_at, updates, security, blocked, unconfirmed, unknown, packages, containers`
+
+func scanHost(scan func(...any) error) (Host, error) {
+	var h Host
+	var facts string
+	var enrolled, reported, seen int64
+	if err := scan(&h.ID, &facts, &h.Agent, &h.Address, &enrolled, &reported, &seen,
+		&h.Updates, &h.Security, &h.Blocked, &h.Unconfirmed, &h.Unknown, &h.Packages, &h.Containers); err != nil {
+		return h, err
+	}
+	h.EnrolledAt, h.ReportedAt, h.SeenAt = moment(enrolled), moment(reported), moment(seen)
+	return h, json.Unmarshal([]byte(facts), &h.Facts)
+}
+
+// Host gives one host.
+func (s *Store) Host(ctx context.Context, id fleet.HostID) (Host, error) {
+	var h Host
+	err := s.reader().all(ctx, func(scan func(...any) error) (err error) {
+		h, err = scanHost(scan)
+		return err
+	}, `SELECT `+hostColumns+` FROM hosts WHERE id = $1`, id)
+	if err == nil && h.ID != id {
+		err = ErrNoHost
+	}
+	return h, err
+}
+
+// Findings gives what is known of a host's sources, as its agent has them.
+func (s *Store) Findings(ctx context.Context, id fleet.HostID) ([]fleet.Finding, error) {
+	findings := []fleet.Finding{}
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		var f fleet.Finding
+		var scanned, asOf int64
+		if err := scan(&f.Source, &f.State, &f.Because, &f.Remedy, &scanned, &asOf); err != nil {
+			return err
+		}
+		f.ScannedAt, f.AsOf = moment(scanned), moment(asOf)
+		findings = append(findings, f)
+		return nil
+	}, `SELECT source, state, because, remedy, scanned_at, as_of FROM findings WHERE host_id = $1 ORDER BY source`, id)
+	if err != nil {
+		return nil, err
+	}
+	for i := range findings {
+		f := &findings[i]
+		if f.Updates, err = bodies[fleet.Update](ctx, s.reader(),
+			`SELECT body FROM updates WHERE host_id = $1 AND source = $2 ORDER BY name, arch, kind, level, platform`, id, f.Source); err != nil {
+			return nil, err
+		}
+		if f.Checks, err = bodies[fleet.Check](ctx, s.reader(),
+			`SELECT body FROM checks WHERE host_id = $1 AND source = $2 ORDER BY name, platform`, id, f.Source); err != nil {
+			return nil, err
+		}
+	}
+	return findings, nil
+}
+
+// bodies reads values that are kept as JSON.
+func bodies[T any](ctx context.Context, c conn, query string, args ...any) ([]T, error) {
+	list := []T{}
+	err := c.all(ctx, func(scan func(...any) error) error {
+		var body string
+		if err := scan(&body); err != nil {
+			return err
+		}
+		var v T
+		if err := json.Unmarshal([]byte(body), &v); err != nil {
+			return err
+		}
+		list = append(list, v)
+		return nil
+	}, query, args...)
+	return list, err
+}
+
+// Packages gives every package of a host, in order.
+func (s *Store) Packages(ctx context.Context, id fleet.HostID) ([]fleet.Package, error) {
+	list := []fleet.Package{}
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		var p fleet.Package
+		if err := scan(&p.Source, &p.Name, &p.Arch, &p.Version, &p.From, &p.FromVersion); err != nil {
+			return err
+		}
+		list = append(list, p)
+		return nil
+	}, `SELECT p.source, p.name, p.arch, p.version, p.source_package, p.source_version
+		FROM host_packages AS h JOIN packages AS p ON p.id = h.package_id WHERE h.host_id = $1
+		ORDER BY p.source, p.name, p.arch, p.version`, id)
+	return list, err
+}
+
+// Containers gives every container of a host, in order.
+func (s *Store) Containers(ctx context.Context, id fleet.HostID) ([]fleet.Container, error) {
+	return bodies[fleet.Container](ctx, s.reader(), `SELECT body FROM containers WHERE host_id = $1 ORDER BY source, name`, id)
+}
+
+// Gone is an update that was on offer and is not any more.
+type Gone struct {
+	Host      fleet.HostID `json:"host"`
+	Update    fleet.Update `json:"update"`
+	FirstSeen time.Time    `json:"first_seen"`
+	GoneAt    time.Time    `json:"gone_at"`
+}
+
+// History gives what left a host, newest first.
+func (s *Store) History(ctx context.Context, id fleet.HostID, limit int) ([]Gone, error) {
+	list := []Gone{}
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		g := Gone{Host: id}
+		var body string
+		var first, gone int64
+		if err := scan(&body, &first, &gone); err != nil {
+			return err
+		}
+		g.FirstSeen, g.GoneAt = moment(first), moment(gone)
+		if err := json.Unmarshal([]byte(body), &g.Update); err != nil {
+			return err
+		}
+		list = append(list, g)
+		return nil
+	}, `SELECT body, first_seen, gone_at FROM history WHERE host_id = $1 ORDER BY gone_at DESC, id DESC LIMIT $2`, id, limit)
+	return list, err
+}
+
+// notFound turns an empty answer into the kind of error that callers know.
+func notFound(err, kind error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return kind
+	}
+	return err
+}
