@@ -26,10 +26,10 @@ func Debian(t testing.TB, suite string) string {
 
 const (
 	// debianVersion goes up when debianPackages or makeDebian change.
-	debianVersion = "1"
+	debianVersion = "2"
 	// debianPackages have had many security updates, or are needed by tests.
 	debianPackages = "openssh-server,curl,python3,locales,nginx-light,nginx,bind9-dnsutils,perl,redis-server,rsync,xz-utils," +
-		"postgresql-client,imagemagick,ghostscript,php-cli,ca-certificates,libsasl2-modules,libssh2-1,openssl"
+		"postgresql-client,imagemagick,ghostscript,php-cli,ca-certificates,libsasl2-modules,openssl"
 	// makeDebian makes the root $1 of the suite $2 from the archive $3, unless it is there. The marker comes last, so half a root is made anew.
 	makeDebian = `
 test ! -e "$1.complete" || exit 0
