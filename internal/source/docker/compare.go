@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
@@ -161,10 +162,14 @@ func (s *subject) at(d fleet.Digest) (reference.Canonical, error) {
 	return c, nil
 }
 
-// platformOf gives the platform of an image on this host.
+// platformOf gives the platform of an image on this host. One that was deleted by force had, as far as can be known, that of the image
+// which has its tag now.
 func (s *subject) platformOf(ctx context.Context, img *stored) (registry.Platform, error) {
 	if s.platform != (registry.Platform{}) {
 		return s.platform, nil
+	}
+	if s.here != nil && errdefs.IsNotFound(img.err) {
+		img = s.here
 	}
 	d, err := s.engine.details(ctx, img.id, registry.Platform{})
 	return d.platform, err
@@ -178,8 +183,9 @@ func (j *judge) noteOrigin(s *subject, d fleet.Digest) {
 	}
 }
 
-// maxOrigins is how many digests of an image are asked for: Podman keeps one for each index that it came in.
-const maxOrigins = 4
+// maxOrigins is how many digests of an image are asked for. Podman keeps one for each index that it came in, most of which a registry
+// may have cleaned up: sixteen are four months of weekly builds. The first that is known ends it, for ever.
+const maxOrigins = 16
 
 // cameFrom says whether an image came from the repository that its reference names (or went there). In the classic store a
 // digest of that repository proves it. Elsewhere every image has digests: there the engine knows it from API 1.53 on, and
@@ -191,8 +197,13 @@ func (j *judge) cameFrom(ctx context.Context, s *subject) (bool, error) {
 		return true, nil
 	}
 	if s.store == containerd {
-		if d, err := s.engine.details(ctx, s.image.id, s.platform); err == nil && d.origin {
-			return slices.Contains(d.pulledFrom, repo), nil
+		d, err := s.engine.details(ctx, s.image.id, s.platform)
+		switch {
+		case err != nil || !d.origin:
+		case slices.Contains(d.pulledFrom, repo):
+			return true, nil
+		case len(d.pulledFrom) == 0: // built here, and never pushed
+			return false, nil
 		}
 	}
 	for _, d := range distinct(digests) {

@@ -264,6 +264,59 @@ func TestWhatTheEngineKnowsOfAnOriginNeedsNoRegistry(t *testing.T) {
 	s.want(got, fleet.LocalOnly, "", "")
 }
 
+func TestWhatWasPulledFromElsewhereIsAskedForAtItsOwnRegistry(t *testing.T) {
+	s := newShelf(t)
+	ref := s.ref("app:latest")
+	old := push(t, ref, recipe{content: "1"})
+	push(t, ref, recipe{content: "2"})
+	runs := contained{name: "app", ref: ref, target: old, manifest: old, platform: amd}
+	got, _ := s.scan("1.53", runs, kept{ref: ref, target: old, identity: `{"Pull":[{"Repository":"mirror.example/t/app"}]}`})
+	s.want(got, fleet.Outdated, "rebuild", becauseTag)
+}
+
+func TestWhatContainerdBuiltAgainIsNotSaidToHaveBeenInARegistry(t *testing.T) {
+	for _, name := range []string{"localhost/own:1", "in the registry's name"} {
+		s := newShelf(t)
+		ref := name
+		if !strings.HasPrefix(ref, "localhost/") {
+			ref = s.ref("own:1")
+		}
+		monday, tuesday := both(t, "1", "1"), both(t, "2", "2")
+		same := index(t, []recipe{{content: "1"}}, "tuesday")
+		runs := contained{name: "own", ref: ref, target: digestOf(t, monday), manifest: childOf(t, monday, amd), platform: amd}
+		old := kept{ref: ref, target: digestOf(t, monday), here: map[string]string{amd: childOf(t, monday, amd)}, dangling: true}
+
+		got, f := s.scan("1.48", runs, old, kept{ref: ref, target: digestOf(t, tuesday), here: map[string]string{amd: childOf(t, tuesday, amd)}})
+		s.want(got, fleet.Outdated, "recreate", becauseHere)
+		if f.Checks[0].Because != becauseHere {
+			t.Errorf("%s: because %q", ref, f.Checks[0].Because)
+		}
+		got, _ = s.scan("1.48", runs, old, kept{ref: ref, target: digestOf(t, same), here: map[string]string{amd: childOf(t, same, amd)}})
+		s.want(got, fleet.LocalOnly, "", "built or imported here")
+	}
+}
+
+func TestTheTagsOfAnotherImageOfTheNameAreNotOffered(t *testing.T) {
+	s := newShelf(t)
+	ref := s.ref("own:1.0.0")
+	push(t, ref, both(t, "theirs", "theirs"))
+	push(t, s.ref("own:1.1.0"), both(t, "their newer", "theirs"))
+	monday, tuesday := both(t, "1", "1"), both(t, "2", "2")
+	got, _ := s.scan("1.48", contained{name: "own", ref: ref, target: digestOf(t, monday), manifest: childOf(t, monday, amd), platform: amd},
+		kept{ref: ref, target: digestOf(t, monday), here: map[string]string{amd: childOf(t, monday, amd)}, dangling: true},
+		kept{ref: ref, target: digestOf(t, tuesday), here: map[string]string{amd: childOf(t, tuesday, amd)}})
+	s.want(got, fleet.Outdated, "recreate", becauseHere)
+}
+
+func digestOf(t *testing.T, idx v1.ImageIndex) string {
+	t.Helper()
+	d, err := idx.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.String()
+}
+
 func TestAnIDThatChangedWithAnotherPlatformIsNoReasonToRecreate(t *testing.T) {
 	for _, api := range []string{"1.44", "1.48"} {
 		t.Run(api, func(t *testing.T) {

@@ -29,6 +29,8 @@ type verdict struct {
 	platform        registry.Platform
 	checkedAt       time.Time
 	answeredBy      string
+	// own: what runs came from no registry, so that tags of its name elsewhere are not its newer ones.
+	own bool
 	// err is why something could not be learnt. It is set beside the answer unknown, and beside the answer update where newer content
 	// is here already and whether there is yet newer is not known.
 	err error
@@ -101,19 +103,28 @@ func (j *judge) guard(do func() *verdict) (v verdict) {
 // onlyHere says whether neither of a subject's images came from a registry. None is then asked: it would learn a private name,
 // and might have something else under it.
 func (s *subject) onlyHere() bool {
-	return s.store == classic && s.here != nil && len(s.here.digests) == 0 && len(s.image.digests) == 0
+	if s.here == nil {
+		return false
+	}
+	if s.store != classic {
+		return s.isOwnName()
+	}
+	return len(s.here.digests) == 0 && len(s.image.digests) == 0
 }
 
 // judgeHere answers for a container whose tag now means another image that was built here as well.
 func (j *judge) judgeHere(ctx context.Context, s *subject) *verdict {
-	v := &verdict{answer: fleet.Outdated, because: becauseHere, updates: []fleet.Update{j.recreate(ctx, s)}}
-	return s.finish(v)
+	if !j.moved(ctx, s) {
+		return s.finish(&verdict{answer: fleet.LocalOnly, because: becauseBuilt})
+	}
+	return s.finish(&verdict{answer: fleet.Outdated, because: becauseHere, updates: []fleet.Update{j.recreate(ctx, s)}, own: true})
 }
 
 const (
-	becauseHere = "newer content is here already, and the container does not run it"
-	becauseTag  = "the tag has other content now"
-	becauseGone = "the registry has no such tag any more"
+	becauseBuilt = "built or imported here"
+	becauseHere  = "newer content is here already, and the container does not run it"
+	becauseTag   = "the tag has other content now"
+	becauseGone  = "the registry has no such tag any more"
 	// The registry may have cleaned up since the image was pulled, so this is not said more firmly.
 	becauseOther = "its registry has an image of this name and does not know this one: it was built or imported here, or deleted there"
 )
@@ -177,7 +188,7 @@ func (j *judge) compare(ctx context.Context, s *subject, tag registry.Resolved) 
 // behind answers for a container that does not run what its tag means on this host: it can be made anew at once, and what it would
 // run then may itself be outdated.
 func (j *judge) behind(ctx context.Context, s *subject, tag registry.Answer, runs standing, pulled bool, stale string) (*verdict, error) {
-	v := &verdict{answer: fleet.Outdated, because: sentence(becauseHere, stale), updates: []fleet.Update{j.recreate(ctx, s)}}
+	v := &verdict{answer: fleet.Outdated, because: sentence(becauseHere, stale), updates: []fleet.Update{j.recreate(ctx, s)}, own: !pulled}
 	waits, err := j.against(ctx, s, s.here, "", tag)
 	if err != nil {
 		return nil, err
@@ -217,7 +228,10 @@ func (j *judge) refused(ctx context.Context, s *subject, err error) (*verdict, e
 	moved := j.moved(ctx, s)
 	switch {
 	case moved && (gone || errOrigin == nil && !pulled):
-		v := &verdict{answer: fleet.Outdated, because: sentence(becauseHere, becauseGone), updates: []fleet.Update{j.recreate(ctx, s)}}
+		v := &verdict{answer: fleet.Outdated, because: becauseHere, updates: []fleet.Update{j.recreate(ctx, s)}, own: !pulled}
+		if pulled {
+			v.because = sentence(becauseHere, becauseGone)
+		}
 		return v, nil
 	case errors.Is(errOrigin, registry.ErrDenied):
 		because, remedy := fleet.Explain(err)
@@ -225,7 +239,7 @@ func (j *judge) refused(ctx context.Context, s *subject, err error) (*verdict, e
 	case errOrigin != nil:
 		return nil, errOrigin
 	case !pulled:
-		return &verdict{answer: fleet.LocalOnly, because: "built or imported here: its registry has no such image"}, nil
+		return &verdict{answer: fleet.LocalOnly, because: becauseBuilt + ": its registry has no such image"}, nil
 	case gone:
 		return &verdict{answer: fleet.Gone, because: becauseGone}, nil
 	}

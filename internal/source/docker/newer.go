@@ -37,7 +37,7 @@ func (j *judge) newerTags(ctx context.Context, subjects []*subject, verdicts []v
 		default:
 			continue
 		}
-		if s.ref == nil || s.onlyHere() || !tag.Versioned(s.ref.Tag()) {
+		if s.ref == nil || verdicts[i].own || !tag.Versioned(s.ref.Tag()) {
 			continue
 		}
 		name := s.ref.String()

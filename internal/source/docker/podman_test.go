@@ -44,6 +44,10 @@ func TestEveryContainerOfPodmanGetsTheRightAnswer(t *testing.T) {
 	w.imported("localhost/dev:1", "ours")
 	w.create("local", "localhost/dev:1")
 
+	w.imported("localhost/again:1", "monday's")
+	w.create("built-again", "localhost/again:1")
+	w.imported("localhost/again:1", "tuesday's")
+
 	w.push("collides:latest", recipe{content: "the registry's"})
 	w.imported(w.ref("collides:latest"), "our own collision")
 	w.create("collides", w.ref("collides:latest"))
@@ -64,6 +68,7 @@ func TestEveryContainerOfPodmanGetsTheRightAnswer(t *testing.T) {
 		"behind":          {fleet.Outdated, "rebuild recreate", "yet other content"},
 		"gone":            {fleet.Gone, "", becauseGone},
 		"local":           {fleet.LocalOnly, "", "built or imported here"},
+		"built-again":     {fleet.Outdated, "recreate", becauseHere},
 		"collides":        {fleet.LocalOnly, "", becauseOther},
 		"local-with-host": {fleet.LocalOnly, "", "its registry has no such image"},
 	})

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -232,6 +233,12 @@ var scenarios = []struct {
 		w.create("deleted", w.ref("deleted:latest"))
 		w.remove(w.imageID(w.ref("deleted:latest")))
 	}, map[string]outcome{"deleted": {fleet.CannotAnswer, "", "deleted"}}},
+	{"the image was deleted by force, and newer content pulled", func(w *world) {
+		w.pushed("replaced:latest", recipe{content: "to be replaced"})
+		w.create("replaced", w.ref("replaced:latest"))
+		w.remove(w.imageID(w.ref("replaced:latest")))
+		w.pushed("replaced:latest", recipe{content: "the replacement"})
+	}, map[string]outcome{"replaced": {fleet.Outdated, "recreate", becauseHere}}},
 }
 
 func TestEveryContainerOfDockerGetsTheRightAnswer(t *testing.T) {
@@ -268,6 +275,11 @@ func checkDetails(t *testing.T, f fleet.Finding) {
 	}
 	if older := updateOf(t, f, "older", fleet.Rebuild); older.Note != "older build: rolled back?" {
 		t.Errorf("older: note %q", older.Note)
+	}
+	for _, c := range f.Checks {
+		if slices.Contains(c.Containers, "replaced") && c.Because != becauseHere {
+			t.Errorf("replaced: because %q, and the registry was asked", c.Because)
+		}
 	}
 	if task := updateOf(t, f, "web.1.abc", fleet.Rebuild); !strings.Contains(task.Note, "update the service") {
 		t.Errorf("swarm task: note %q", task.Note)

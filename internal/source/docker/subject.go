@@ -113,7 +113,7 @@ func (inv *inventory) byID(s *subject, c running) {
 		if img == nil || len(img.tags) == 0 {
 			continue
 		}
-		s.byName(img.tags[0])
+		s.byName(img.bestTag())
 		s.remark = "runs by image ID; compared with the tag that this image has here"
 		return
 	}
@@ -127,6 +127,16 @@ func (inv *inventory) byID(s *subject, c running) {
 		answer: fleet.CannotAnswer, because: "runs by image ID, and the image has no tag here to compare with",
 		remedy: "make the container from a tag",
 	}
+}
+
+// bestTag prefers a tag of a repository that the image is known in to one that it was given here.
+func (i *stored) bestTag() string {
+	for _, tag := range i.tags {
+		if slices.ContainsFunc(i.digests, func(d repoDigest) bool { return strings.HasPrefix(tag, d.repo+":") }) {
+			return tag
+		}
+	}
+	return i.tags[0]
 }
 
 // byName reads the reference that a container was made from.
@@ -171,10 +181,15 @@ func (inv *inventory) place(s *subject) {
 			remedy: "pull " + s.name + " or build it, and make the container anew",
 		}
 	case inv.store == classic && len(s.image.digests) == 0:
-		s.settled = &verdict{answer: fleet.LocalOnly, because: "built or imported here"}
-	case inv.store != classic && reference.Domain(s.ref) == "localhost":
-		s.settled = &verdict{answer: fleet.LocalOnly, because: "built or imported here"}
+		s.settled = &verdict{answer: fleet.LocalOnly, because: becauseBuilt}
+	case s.isOwnName():
+		s.settled = &verdict{answer: fleet.LocalOnly, because: becauseBuilt}
 	}
+}
+
+// isOwnName says whether a name is one that no registry has: Podman calls localhost/app what was built here as app.
+func (s *subject) isOwnName() bool {
+	return s.store != classic && reference.Domain(s.ref) == "localhost"
 }
 
 // hasDigest says whether an image is known by a digest, in whichever repository: a digest is content.

@@ -75,6 +75,11 @@ func TestWhatIsAskedAboutAContainerFollowsFromItsReference(t *testing.T) {
 			want: "web:1 | ask docker.io/library/web:1",
 		},
 		{
+			name: "an ID that has a tag of this host's own beside the registry's", container: summary("c", idA, idA),
+			images: []image.Summary{{ID: idA, RepoTags: []string{"app:dev", "ghcr.io/o/app:1"}, RepoDigests: []string{"ghcr.io/o/app@" + digestA}}},
+			want:   "ghcr.io/o/app:1 | ask ghcr.io/o/app:1",
+		},
+		{
 			name: "a pod's ID", container: summary("k8s_app_pod_ns_uid_0", idA, idA), images: []image.Summary{{ID: idA}},
 			want: idA + " | pinned: container of the Kubernetes pod ns/pod: update its workload",
 		},
