@@ -11,10 +11,9 @@ func (f Finding) After(before Finding) Finding {
 	for _, u := range f.Updates {
 		seen[u.key()] = true
 	}
-	answered := f.answered()
 	updates := append([]Update{}, f.Updates...)
 	for _, u := range before.Updates {
-		if seen[u.key()] || answered[u.Name] {
+		if seen[u.key()] || f.rulesOut(u) {
 			continue
 		}
 		if u.StaleSince.IsZero() {
@@ -41,14 +40,19 @@ func (u Update) key() updateKey {
 	return k
 }
 
-// answered names the images on which an uncertain finding is certain all the same: every check of them has an answer.
-func (f Finding) answered() map[string]bool {
-	names := map[string]bool{}
-	for _, c := range f.Checks {
-		known, seen := names[c.Name]
-		names[c.Name] = c.Answer != CannotAnswer && (known || !seen)
+// rulesOut says whether an uncertain finding is certain all the same that an update is no longer on offer. A finding with checks
+// has one for every image that runs: an image without one is gone from the host. Of an image whose checks all have an answer,
+// the content is known; whether its tag has newer versions is known where the check does not say otherwise.
+func (f Finding) rulesOut(u Update) bool {
+	if u.ImageUpdate == nil || len(f.Checks) == 0 {
+		return false
 	}
-	return names
+	for _, c := range f.Checks {
+		if c.Name == u.Name && (c.Answer == CannotAnswer || u.Kind == Version && c.VersionsUnknown != "") {
+			return false
+		}
+	}
+	return true
 }
 
 // After gives what is known of a host after this scan: its findings laid over those of the scan before it, source by

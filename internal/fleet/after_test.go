@@ -59,6 +59,36 @@ func TestAnImageThatWasAnsweredIsNotKeptByAnothersFailure(t *testing.T) {
 	}
 }
 
+func TestAnImageThatNoLongerRunsIsForgottenWhateverFailsBeside(t *testing.T) {
+	before := Finding{Source: "docker", Updates: []Update{
+		{Name: "nginx:1", ImageUpdate: &ImageUpdate{Kind: Rebuild}},
+		{Name: "redis:7", ImageUpdate: &ImageUpdate{Kind: Rebuild}},
+	}}
+	now := Finding{Source: "docker", State: Uncertain, ScannedAt: monday, Checks: []Check{{Name: "redis:7", Answer: CannotAnswer}}}
+	if diff := cmp.Diff([]string{"redis:7 (stale)"}, names(now.After(before))); diff != "" {
+		t.Error(diff)
+	}
+	now.Checks = nil // the engine did not say what runs
+	if diff := cmp.Diff([]string{"nginx:1 (stale)", "redis:7 (stale)"}, names(now.After(before))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAVersionStaysWhileTheTagsCannotBeListed(t *testing.T) {
+	before := Finding{Source: "docker", Updates: []Update{
+		{Name: "nginx:1.0", ImageUpdate: &ImageUpdate{Kind: Rebuild}},
+		{Name: "nginx:1.0", ImageUpdate: &ImageUpdate{Kind: Version, Level: Minor}},
+	}}
+	now := Finding{Source: "docker", State: Uncertain, ScannedAt: monday, Checks: []Check{{Name: "nginx:1.0", Answer: Current, VersionsUnknown: "500"}}}
+	if diff := cmp.Diff([]string{"nginx:1.0 (stale)"}, names(now.After(before))); diff != "" {
+		t.Error(diff)
+	}
+	now.Checks[0].VersionsUnknown = ""
+	if got := names(now.After(before)); len(got) > 0 {
+		t.Errorf("remembered %q", got)
+	}
+}
+
 func TestASourceThatWasNotLookedAtKeepsItsFinding(t *testing.T) {
 	before := Scan{Findings: []Finding{{Source: "apt", State: OK}, {Source: "docker", State: OK, Updates: []Update{{Name: "nginx:1"}}}}}
 	now := Scan{Findings: []Finding{{Source: "apt", State: OK, Updates: []Update{{Name: "curl"}}}}}

@@ -145,6 +145,8 @@ type Check struct {
 	Because string `json:"because"`
 	// Remedy is what a person can do about it.
 	Remedy string `json:"remedy,omitempty"`
+	// VersionsUnknown says why it is not known whether the repository has tags of newer versions; empty when it is.
+	VersionsUnknown string `json:"versions_unknown,omitempty"`
 	// CheckedAt is when the registry gave the answer, which may come from the cache. Absent when none was asked.
 	CheckedAt time.Time `json:"checked_at,omitzero"`
 	// AnsweredBy is the registry host that answered: a mirror's where a mirror did.

@@ -18,8 +18,11 @@ type brand struct {
 	env string
 	// sockets are where it listens otherwise; $XDG_RUNTIME_DIR stands for the user's own folder.
 	sockets []string
-	// programs are files that say that it is installed, so that its silence is a fault. Podman has none: it needs no service.
+	// programs are files that say that it is installed, so that its silence is a fault. Podman has none: it needs no service, and its
+	// silence is a fault when its storage has containers.
 	programs []string
+	// silence says what it means that there is no socket.
+	silence string
 	// start and allow are remedies: for an engine that is not running, and for one that we may not ask.
 	start, allow string
 }
@@ -29,13 +32,15 @@ var (
 		name: "docker", title: "Docker", env: "DOCKER_HOST",
 		sockets:  []string{"/var/run/docker.sock", "$XDG_RUNTIME_DIR/docker.sock"},
 		programs: []string{"/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd"},
+		silence:  "there is no socket",
 		start:    "start it: `systemctl start docker`",
 		allow:    "run as root, or add your user to the group docker (`usermod -aG docker USER`, then log in again): its members can do on this host whatever root can",
 	}
 	podmanBrand = brand{
 		name: "podman", title: "Podman", env: "CONTAINER_HOST",
 		sockets: []string{"/run/podman/podman.sock", "$XDG_RUNTIME_DIR/podman/podman.sock"},
-		start:   "start its API service: `systemctl start podman.socket`",
+		silence: "it has containers here, and its API service is off",
+		start:   "start its API service: `systemctl enable --now podman.socket`, with --user for your own containers",
 		allow:   "run as root, or as the user whose containers they are",
 	}
 )
@@ -54,7 +59,11 @@ func (s *Source) hosts(m *machine.Machine) []string {
 	}
 	var hosts []string
 	var known []fs.FileInfo
-	for _, address := range s.addresses(s.brand) {
+	addresses := s.addresses(s.brand)
+	if socket := s.contextSocket(m); socket != "" && s.brand.name == dockerBrand.name && s.getenv(s.brand.env) == "" {
+		addresses = append(addresses, socket)
+	}
+	for _, address := range addresses {
 		path, isSocket := strings.CutPrefix(address, "unix://")
 		if !isSocket {
 			hosts = append(hosts, address)

@@ -39,7 +39,7 @@ type Options struct {
 func New(reg *registry.Client, opt Options) *Source { return newSource(reg, opt, dockerBrand) }
 
 // NewPodman gives the source for Podman's Docker API: CONTAINER_HOST where that is set, else the system's and the user's socket.
-// Podman without its API service is usual, and is not present.
+// Podman without its API service is usual, and is present only where it has containers.
 func NewPodman(reg *registry.Client, opt Options) *Source { return newSource(reg, opt, podmanBrand) }
 
 // patience is how long an engine may take for one answer: socket activation starts a cold dockerd in about 10 s.
@@ -65,7 +65,7 @@ func (s *Source) Present(m *machine.Machine) bool {
 			return true
 		}
 	}
-	return false
+	return s.brand.name == podmanBrand.name && s.hasStored(m)
 }
 
 // Scan implements source.Source. The finding has a check for every image that containers run; the error is not nil when one of them is
@@ -87,14 +87,14 @@ func (s *Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, e
 	if ctx.Err() != nil {
 		return fleet.Finding{}, ctx.Err()
 	}
-	return report(subjects, verdicts, newer), errors.Join(lost, blind, unanswered(subjects, verdicts))
+	return report(subjects, verdicts, newer), errors.Join(lost, blind, unanswered(subjects, verdicts, newer))
 }
 
 // engines connects to every engine that is there. The error says which of them do not answer.
 func (s *Source) engines(ctx context.Context, m *machine.Machine) ([]*engine, error) {
 	hosts := s.hosts(m)
 	if len(hosts) == 0 {
-		return nil, s.brand.notRunning("there is no socket")
+		return nil, s.brand.notRunning(s.brand.silence)
 	}
 	var engines []*engine
 	var errs []error

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +25,7 @@ type engine struct {
 	brand    brand
 	host     string
 	api      *client.Client
-	wires    *http.Transport
+	wires    wires
 	patience time.Duration
 	// libpod: it is Podman, whichever source has found it.
 	libpod atomic.Bool
@@ -39,22 +41,32 @@ type engine struct {
 	learnt      map[fleet.ImageID]details
 }
 
+// wires are the connections to an engine.
+type wires interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
 // maxRequests is how many inspections are under way at once: enough to hide the round trips, too few to be felt.
 const maxRequests = 6
 
 // connect finds out whether an engine answers, and in which version of the API it is spoken to.
 func connect(ctx context.Context, s *Source, host string) (*engine, error) {
-	e := &engine{
-		brand: s.brand, host: host, patience: s.patience,
-		places:      make(chan struct{}, maxRequests),
-		inspections: map[detailsKey]func() (details, error){}, learnt: map[fleet.ImageID]details{},
-	}
+	e := newEngine(s, host)
 	wires, scheme, err := e.wire(host, s.getenv)
 	if err != nil {
 		return nil, err
 	}
 	e.wires = wires
 	return e, e.open(ctx, scheme)
+}
+
+func newEngine(s *Source, host string) *engine {
+	return &engine{
+		brand: s.brand, host: host, patience: s.patience,
+		places:      make(chan struct{}, maxRequests),
+		inspections: map[detailsKey]func() (details, error){}, learnt: map[fleet.ImageID]details{},
+	}
 }
 
 // open says the first word over the connections.
@@ -99,20 +111,29 @@ func (e *engine) explain(ctx context.Context, err error) error {
 		e.hung.Store(true)
 		return e.silent()
 	case e.forbidden.Load():
-		return &fleet.Unknown{Because: fmt.Sprintf("no permission to ask %s at %s", e.brand.title, fleet.Plain(e.host)), Remedy: e.brand.allow, Err: err}
+		return &fleet.Unknown{Because: fmt.Sprintf("no permission to ask %s at %s", e.brand.title, addressOf(e.host)), Remedy: e.brand.allow, Err: err}
 	case client.IsErrConnectionFailed(err):
-		return &fleet.Unknown{Because: fmt.Sprintf("%s is not running: nothing answers at %s", e.brand.title, fleet.Plain(e.host)), Remedy: e.brand.start, Err: err}
+		return &fleet.Unknown{Because: fmt.Sprintf("%s is not running: nothing answers at %s", e.brand.title, addressOf(e.host)), Remedy: e.brand.start, Err: err}
 	}
 	return &fleet.Unknown{
-		Because: fmt.Sprintf("%s at %s gave no answer that can be used: %s", e.brand.title, fleet.Plain(e.host), fleet.Plain(err.Error())),
+		Because: fmt.Sprintf("%s at %s gave no answer that can be used: %s", e.brand.title, addressOf(e.host), fleet.Plain(strings.ReplaceAll(err.Error(), e.host, addressOf(e.host)))),
 		Remedy:  "see what listens there: a container engine with API 1.40 (Docker 19.03, Podman 3) or later is needed",
 		Err:     err,
 	}
 }
 
+// addressOf gives an engine's address to show, without the secret that somebody may have put into it.
+func addressOf(host string) string {
+	u, err := url.Parse(host)
+	if err != nil {
+		return "its address"
+	}
+	return fleet.Plain(u.Redacted())
+}
+
 func (e *engine) silent() error {
 	return &fleet.Unknown{
-		Because: fmt.Sprintf("%s at %s did not answer within %s", e.brand.title, fleet.Plain(e.host), e.patience),
+		Because: fmt.Sprintf("%s at %s did not answer within %s", e.brand.title, addressOf(e.host), e.patience),
 		Remedy:  fmt.Sprintf("see why it is slow: `%s ps`, `journalctl -u %s`", e.brand.name, e.brand.name),
 		Err:     context.DeadlineExceeded,
 	}

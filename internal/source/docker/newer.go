@@ -16,15 +16,15 @@ import (
 // offers are the newer version tags of all subjects. They stand beside the answers and change none.
 type offers struct {
 	updates []fleet.Update
-	// remarks says for a reference why its newer tags are not known.
-	remarks map[string]string
+	// unknown says for a reference why it is not known whether there are any.
+	unknown map[string]error
 }
 
-func (o offers) remark(s *subject) string {
+func (o offers) unknownOf(s *subject) error {
 	if s.ref == nil {
-		return ""
+		return nil
 	}
-	return o.remarks[s.ref.String()]
+	return o.unknown[s.ref.String()]
 }
 
 // newerTags looks for newer version tags of every image that a registry has answered for, once for each reference.
@@ -55,12 +55,11 @@ func (j *judge) newerTags(ctx context.Context, subjects []*subject, verdicts []v
 		})
 		found[i], errs[i] = v.updates, v.err
 	})
-	o := offers{remarks: map[string]string{}}
+	o := offers{unknown: map[string]error{}}
 	for i, name := range names {
 		o.updates = append(o.updates, found[i]...)
 		if errs[i] != nil {
-			because, _ := fleet.Explain(errs[i])
-			o.remarks[name] = "newer version tags are not known: " + because
+			o.unknown[name] = errs[i]
 		}
 	}
 	return o
@@ -115,11 +114,16 @@ func (j *judge) best(ctx context.Context, same []*subject, p registry.Platform, 
 				break
 			}
 			ok, err := j.isFor(ctx, same, p, candidate)
-			if err != nil {
+			unchecked := errors.Is(err, registry.ErrBudget)
+			if err != nil && !unchecked {
 				return updates, err
 			}
-			if ok {
-				updates = append(updates, version(ctx, same, level, candidate))
+			if ok || unchecked {
+				u := version(ctx, same, level, candidate)
+				if unchecked {
+					u.Note = sentence(u.Note, noteUnchecked)
+				}
+				updates = append(updates, u)
 				break
 			}
 			tags = slices.DeleteFunc(tags, func(t string) bool { return t == candidate })
@@ -127,6 +131,9 @@ func (j *judge) best(ctx context.Context, same []*subject, p registry.Platform, 
 	}
 	return updates, nil
 }
+
+// noteUnchecked: the tag is there and is newer; to look behind it would cost a pull that is kept for the engine.
+const noteUnchecked = "whether it is made for this platform was not looked at: few pulls are left"
 
 func ofLevel(b tag.Best, level fleet.Level) string {
 	switch level {
@@ -147,8 +154,8 @@ func (j *judge) isFor(ctx context.Context, same []*subject, p registry.Platform,
 		return false, nil //nolint:nilerr // a list of tags may hold anything
 	}
 	answer, err := j.reg.ResolveWithin(ctx, ref, tagsAge)
-	if errors.Is(err, registry.ErrGone) {
-		return false, nil // deleted since the list was made
+	if errors.Is(err, registry.ErrGone) || errors.Is(err, registry.ErrSchema1) {
+		return false, nil // deleted since the list was made, or too old to run
 	}
 	if err != nil {
 		return false, err
@@ -161,6 +168,9 @@ func (j *judge) isFor(ctx context.Context, same []*subject, p registry.Platform,
 		return false, err
 	}
 	content, err := j.reg.OptionalContent(ctx, at)
+	if errors.Is(err, registry.ErrSchema1) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

@@ -30,15 +30,18 @@ func (e *engine) wire(host string, getenv func(string) string) (*http.Transport,
 		return e.wireTCP(getenv)
 	}
 	return nil, "", &fleet.Unknown{
-		Because: fmt.Sprintf("%s is at %s, and only unix:// and tcp:// can be asked", e.brand.title, fleet.Plain(host)),
+		Because: fmt.Sprintf("%s is at %s, and only unix:// and tcp:// can be asked", e.brand.title, addressOf(host)),
 		Remedy:  "run RedFlag on that host, or set " + e.brand.env + " to a socket",
 	}
 }
 
-// wireTCP speaks TLS where the variables beside DOCKER_HOST say so, as the docker command does: with the files of DOCKER_CERT_PATH,
-// and checking the engine's certificate where DOCKER_TLS_VERIFY is set.
+// wireTCP speaks TLS where the variables beside DOCKER_HOST say so, as the docker command does: with the files of DOCKER_CERT_PATH (~/.docker
+// where only DOCKER_TLS_VERIFY is set), and checking the engine's certificate where DOCKER_TLS_VERIFY is set.
 func (e *engine) wireTCP(getenv func(string) string) (*http.Transport, string, error) {
 	dir := getenv("DOCKER_CERT_PATH")
+	if dir == "" && getenv("DOCKER_TLS_VERIFY") != "" {
+		dir = filepath.Join(getenv("HOME"), ".docker")
+	}
 	if dir == "" {
 		return &http.Transport{}, "http", nil
 	}

@@ -1,0 +1,52 @@
+package docker
+
+import (
+	"encoding/json"
+	"os"
+	"path"
+	"strings"
+
+	"redflag/internal/machine"
+)
+
+// maxStorage bounds Podman's list of containers: 10,000 are 8 MB.
+const maxStorage = 16 << 20
+
+// hasStored says whether Podman's storage has containers, of the system's or of the user's own (containers/storage, containers.json
+// beside each driver's folder). Without its API service they cannot be asked for, which must not look as if there were none.
+func (s *Source) hasStored(m *machine.Machine) bool {
+	data := s.getenv("XDG_DATA_HOME")
+	if home := s.getenv("HOME"); data == "" && home != "" {
+		data = path.Join(home, ".local", "share")
+	}
+	roots := []string{"/var/lib/containers/storage"}
+	if data != "" {
+		roots = append(roots, path.Join(data, "containers", "storage"))
+	}
+	for _, root := range roots {
+		entries, err := m.ReadDir(root)
+		if err != nil {
+			continue // not there, or another user's
+		}
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), "-containers") && listsContainers(m, path.Join(root, e.Name())) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func listsContainers(m *machine.Machine, dir string) bool {
+	for _, name := range []string{"containers.json", "volatile-containers.json"} {
+		data, err := m.ReadFile(path.Join(dir, name), maxStorage)
+		if os.IsNotExist(err) {
+			continue
+		}
+		var list []json.RawMessage
+		if err != nil || json.Unmarshal(data, &list) != nil || len(list) > 0 {
+			return true // what cannot be read is not nothing
+		}
+	}
+	return false
+}
