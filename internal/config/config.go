@@ -18,8 +18,9 @@ import (
 
 // Config is the file. Its zero value is what holds without one.
 type Config struct {
-	// TagLifetime is how long a registry's answer to what a tag points to is used again.
-	TagLifetime Duration `toml:"tag_lifetime"`
+	// TagLifetime is how long a registry's answer to what a tag points to is used again; 0s asks every time. Nil where nothing
+	// is configured.
+	TagLifetime *Duration `toml:"tag_lifetime"`
 	// Registries by their name in references: docker.io, registry.example.com:5000.
 	Registries map[string]Registry `toml:"registries"`
 	// Path is the file that was read; empty when there is none.
@@ -44,7 +45,7 @@ type Duration time.Duration
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
-	if err != nil {
+	if err != nil || v < 0 {
 		return fmt.Errorf("%q is not a duration such as 90s, 5m or 1h30m", text)
 	}
 	*d = Duration(v)

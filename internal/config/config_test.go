@@ -27,7 +27,7 @@ func TestAFileIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if time.Duration(c.TagLifetime) != 90*time.Second || !c.Registries["registry.example.com:5000"].PlainHTTP {
+	if c.TagLifetime == nil || time.Duration(*c.TagLifetime) != 90*time.Second || !c.Registries["registry.example.com:5000"].PlainHTTP {
 		t.Errorf("got %+v", c)
 	}
 	if c.Path != filepath.Join(dir, fileName) {

@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,6 +96,26 @@ func parseDockerConfig(data []byte) (*credentials, error) {
 		c.credHelpers[hostOfKey(key)] = name
 	}
 	return c, nil
+}
+
+// LoggedIn names the registries that Docker's config.json in a folder has credentials for, sorted; "every registry" stands for a
+// store of credentials. The error says why the file cannot be used.
+func LoggedIn(dir string) ([]string, error) {
+	c := readCredentials(dir)
+	if c.err != nil {
+		return nil, c.err
+	}
+	names := map[string]bool{}
+	for host := range c.auths {
+		names[host] = true
+	}
+	for host := range c.credHelpers {
+		names[host] = true
+	}
+	if c.credsStore != "" {
+		names["every registry (docker-credential-"+c.credsStore+")"] = true
+	}
+	return slices.Sorted(maps.Keys(names)), nil
 }
 
 // decodeAuth reads base64 of user:password.

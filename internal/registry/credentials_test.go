@@ -96,3 +96,25 @@ func TestACredentialFileThatCannotBeReadIsToldWhenAccessIsDenied(t *testing.T) {
 		t.Errorf("a private one: %v", err)
 	}
 }
+
+func TestWhoIsLoggedInWhereIsTold(t *testing.T) {
+	for _, c := range []struct{ config, want string }{
+		{`{}`, ""},
+		{`{"auths":{"ghcr.io":{}}}`, ""},
+		{`{"auths":{"ghcr.io":{"auth":"YTpi"},"https://index.docker.io/v1/":{"auth":"YTpi"}}}`, "docker.io ghcr.io"},
+		{`{"credHelpers":{"gcr.io":"gcloud"},"credsStore":"pass"}`, "every registry (docker-credential-pass) gcr.io"},
+		{`{"auths":`, "error"},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(c.config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := LoggedIn(dir)
+		if text := strings.Join(got, " "); text != c.want && (err == nil || c.want != "error") {
+			t.Errorf("%s: %q, %v", c.config, text, err)
+		}
+	}
+	if got, err := LoggedIn(filepath.Join(t.TempDir(), "none")); len(got) > 0 || err != nil {
+		t.Errorf("without a file: %q, %v", got, err)
+	}
+}

@@ -373,3 +373,51 @@ func TestWhenNobodyWaitsAnyMoreTheRequestEnds(t *testing.T) {
 		t.Errorf("another host afterwards: %+v, %v", a, err)
 	}
 }
+
+func TestWhoWantsNoOldAnswersGetsNone(t *testing.T) {
+	l := newLab(t)
+	l.push(t, "app:1", image(t, amd64, nil))
+	cfg := Config{CacheDir: t.TempDir()}
+	if _, err := start(t, cfg).Tags(t.Context(), l.ref(t, "app:1")); err != nil {
+		t.Fatal(err)
+	}
+	want := l.push(t, "app:2", image(t, amd64, nil))
+	for life, tags := range map[time.Duration]string{0: "1", -1: "1 2"} {
+		cfg.TagLifetime = life
+		if got, err := start(t, cfg).Tags(t.Context(), l.ref(t, "app:1")); err != nil || strings.Join(got, " ") != tags {
+			t.Errorf("lifetime %d: tags %q, %v", life, got, err)
+		}
+	}
+	a, err := start(t, cfg).ResolveWithin(t.Context(), l.ref(t, "app:2"), time.Hour)
+	if err != nil || a.Digest != want || a.Cached {
+		t.Errorf("got %+v, %v", a, err)
+	}
+}
+
+func TestAnOldListOfTagsServesForAWeek(t *testing.T) {
+	broken := false
+	l := newLab(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if broken {
+				w.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})
+	l.push(t, "app:1", image(t, amd64, nil))
+	watch := newClock()
+	cfg := Config{CacheDir: t.TempDir(), Now: watch.Now}
+	if _, err := start(t, cfg).Tags(t.Context(), l.ref(t, "app:1")); err != nil {
+		t.Fatal(err)
+	}
+	broken = true
+	watch.advance(3 * 24 * time.Hour)
+	if _, err := start(t, cfg).Tags(t.Context(), l.ref(t, "app:1")); err != nil {
+		t.Errorf("after three days: %v", err)
+	}
+	watch.advance(5 * 24 * time.Hour)
+	if tags, err := start(t, cfg).Tags(t.Context(), l.ref(t, "app:1")); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("after eight days: %q, %v", tags, err)
+	}
+}

@@ -25,6 +25,8 @@ const (
 	maxTagsPage = 8 << 20
 	// tagsLifetime is how long a list is used again: new versions come by the day, and a list costs more than a HEAD.
 	tagsLifetime = 24 * time.Hour
+	// tagsBound is how old a list may be that serves because no newer one can be had.
+	tagsBound = 7 * 24 * time.Hour
 )
 
 const recordTags = "tags"
@@ -34,20 +36,20 @@ type tagsRecord struct {
 	At   time.Time `json:"at"`
 }
 
-// Tags lists the tags of a repository: at most MaxTags, kept for a day. When the registry cannot be asked, the list before
-// serves: a newer tag in it is newer still.
+// Tags lists the tags of a repository: at most MaxTags, kept for a day (not at all where [Config.TagLifetime] is less than 0). When the
+// registry cannot be asked, the list before serves for a week: a newer tag in it is newer still.
 func (c *Client) Tags(ctx context.Context, name reference.Named) ([]string, error) {
 	key := reference.TrimNamed(name).String()
 	var rec tagsRecord
 	known := c.cache.record(recordTags, key, &rec)
-	if known && c.young(rec.At, tagsLifetime) {
+	if known && c.cfg.TagLifetime >= 0 && c.young(rec.At, tagsLifetime) {
 		return rec.Tags, nil
 	}
 	tags, err := once(ctx, c, "tags "+key, func(ctx context.Context) ([]string, error) {
 		return eachEndpoint(c, name, func(h *host) ([]string, error) { return c.listTags(ctx, h, name) })
 	})
 	if err != nil {
-		if known && canBeOld(err) {
+		if known && canBeOld(err) && c.young(rec.At, tagsBound) {
 			return rec.Tags, nil
 		}
 		return nil, err

@@ -14,7 +14,7 @@ import (
 // those of a list that is itself kept for a day.
 func (c *Client) ResolveWithin(ctx context.Context, ref reference.NamedTagged, age time.Duration) (Answer, error) {
 	var rec tagRecord
-	if c.cache.record(recordTag, ref.String(), &rec) && c.young(rec.At, age) {
+	if c.cfg.TagLifetime >= 0 && c.cache.record(recordTag, ref.String(), &rec) && c.young(rec.At, age) {
 		return rec.answer(), nil
 	}
 	return c.Resolve(ctx, ref)
