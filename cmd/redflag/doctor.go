@@ -18,6 +18,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/memory"
+	"redflag/internal/registry"
 	"redflag/internal/source"
 	"redflag/internal/source/all"
 )
@@ -173,11 +174,15 @@ func (d *doctor) proxies() {
 
 func (d *doctor) credentials() {
 	path := filepath.Join(dockerConfigDir(), "config.json")
-	if _, err := os.Stat(path); err != nil {
+	known, err := registry.LoggedIn(dockerConfigDir())
+	switch {
+	case err != nil:
+		d.tell(broken, "login", "credentials of registries cannot be read: "+err.Error(), "mend "+path+"; until then registries are asked anonymously")
+	case len(known) == 0:
 		d.tell(absent, "login", "no registry credentials in "+path+": registries are asked anonymously", "")
-		return
+	default:
+		d.tell(works, "login", "credentials for "+list(known, maxNames)+" from "+path, "")
 	}
-	d.tell(works, "login", "registry credentials from "+path, "")
 }
 
 // sources scans with every source, the one way to know that it works.

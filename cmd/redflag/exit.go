@@ -57,7 +57,8 @@ func (p *program) tell(ctx context.Context, err error) int {
 }
 
 // verdict is the exit code of a scan: unknown weighs more than no update, and a pending update more than unknown, because
-// it is certain.
+// it is certain. What an ordinary upgrade would not bring counts only where it is for security: who holds a package, or
+// stays on a tag, does not want to be told every night.
 func verdict(scan fleet.Scan, withUpdates bool) error {
 	pending, security, unknown := 0, 0, 0
 	for _, f := range scan.Findings {
@@ -65,9 +66,11 @@ func verdict(scan fleet.Scan, withUpdates bool) error {
 			unknown++
 		}
 		for _, u := range f.Updates {
-			pending++
-			if u.Security {
+			switch {
+			case u.Security:
 				security++
+			case u.Blocked == "" && (u.ImageUpdate == nil || u.Kind != fleet.Version):
+				pending++
 			}
 		}
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -22,10 +23,14 @@ func main() {
 
 // run is the whole program: it gives the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr}
+	out := &output{w: stdout}
+	p := &program{stdout: out, stderr: stderr}
 	root := p.command()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	p.close()
+	if out.err != nil {
+		err = fmt.Errorf("write the output: %w", out.err) // whatever else came of it, nobody has read it
+	}
 	return p.tell(ctx, err)
 }

@@ -88,11 +88,19 @@ func checkPairs(c fleet.Check) []pair {
 		{"answer", answerWord[c.Answer]},
 		{"because", c.Because},
 		{"to do", c.Remedy},
+		{"newer versions", unknownVersions(c)},
 		{"platform", c.Platform},
 		{"containers", strings.Join(c.Containers, ", ")},
 		{"checked", moment(c.CheckedAt)},
 		{"answered by", c.AnsweredBy},
 	}
+}
+
+func unknownVersions(c fleet.Check) string {
+	if c.VersionsUnknown == "" {
+		return ""
+	}
+	return "unknown: " + c.VersionsUnknown
 }
 
 func moment(t time.Time) string {

@@ -22,6 +22,7 @@ import (
 type program struct {
 	stdout, stderr io.Writer
 	configFile     string
+	fresh          bool // what registries answered before is not used again
 
 	dirs     machine.Folders
 	config   config.Config
@@ -38,7 +39,8 @@ nothing needs configuration, and for packages nothing needs root.
   redflag show openssl    all that is known of one update
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but something is unknown.
-With --exit-code: 10 updates pending, 11 security updates pending.`
+With --exit-code: 10 updates pending, 11 security updates pending; a held, phased or kept back update counts when it is
+a security one, and a newer version tag of an image does not.`
 
 func (p *program) command() *cobra.Command {
 	root := &cobra.Command{
@@ -65,6 +67,12 @@ func (p *program) command() *cobra.Command {
 		return p.scan(cmd.Context(), scanOptions{view: view{format: "table"}})
 	}
 	root.AddCommand(scan, p.listCommand(), p.showCommand(), p.statusCommand(), p.imageCommand(), p.doctorCommand(), p.hookCommand())
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	usageArgs(root)
 	return root
 }
@@ -103,6 +111,13 @@ func (p *program) prepare() error {
 	return nil
 }
 
+// askAnew makes registries be asked even where their last answer is young.
+func (p *program) askAnew() {
+	p.close()
+	p.fresh = true
+	p.registry = registry.New(p.registryConfig())
+}
+
 func (p *program) close() {
 	if p.registry != nil {
 		p.registry.Close()
@@ -116,13 +131,24 @@ func (p *program) registryConfig() registry.Config {
 	}
 	return registry.Config{
 		CacheDir:     p.dirs.Cache,
-		TagLifetime:  time.Duration(p.config.TagLifetime),
+		TagLifetime:  p.tagLifetime(),
 		Hosts:        hosts,
 		DockerConfig: dockerConfigDir(),
 		CertsDir:     "/etc/docker/certs.d",
 		UserAgent:    "redflag/" + version,
 		Log:          p.log(),
 	}
+}
+
+// tagLifetime is how long a registry's answer is used again, as the registry client has it: less than 0 is never.
+func (p *program) tagLifetime() time.Duration {
+	switch configured := p.config.TagLifetime; {
+	case p.fresh || configured != nil && *configured == 0:
+		return -1
+	case configured != nil:
+		return time.Duration(*configured)
+	}
+	return registry.DefaultTagLifetime
 }
 
 // dockerConfigDir is where `docker login` keeps its credentials.

@@ -251,6 +251,13 @@ func (r report) checks(checks []fleet.Check) {
 			t.add(cell{text: "unknown", style: yellow}, left(c.Name), left(list(c.Containers, maxNames)), left(c.Because))
 		case fleet.Gone:
 			t.add(cell{text: "gone", style: yellow}, left(c.Name), left(list(c.Containers, maxNames)), left(c.Because))
+		case fleet.Current:
+			if c.Because != "" {
+				t.add(cell{text: "note", style: dim}, left(c.Name), left(list(c.Containers, maxNames)), left(c.Because))
+			}
+		}
+		if c.VersionsUnknown != "" {
+			t.add(cell{text: "unknown", style: yellow}, left(c.Name), left(list(c.Containers, maxNames)), left("whether there are newer versions: "+c.VersionsUnknown))
 		}
 	}
 	t.write(r.w, r.paint, r.width)

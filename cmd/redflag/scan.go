@@ -25,7 +25,8 @@ const aboutScan = `Looks at this machine and prints every pending update. It cha
 
 Packages are compared with the package lists that are on the disk already: --refresh fetches them anew first, where
 that is permitted (as root). Images are compared with their registry: one small request for each image, none of which
-counts as a pull while nothing has changed; answers are used again for five minutes.
+counts as a pull while nothing has changed. Answers are used again for five minutes, lists of tags for a day, and none
+of them with --refresh.
 
 A source that could not be checked is shown as unknown, with the reason and what to do, and never as up to date.`
 
@@ -43,7 +44,7 @@ func (p *program) scanCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.scan(cmd.Context(), opt) },
 	}
 	cmd.Flags().StringSliceVar(&opt.sources, "source", nil, "look at these sources only (`apt,docker`)")
-	cmd.Flags().BoolVar(&opt.refresh, "refresh", false, "fetch package lists anew first, where permitted")
+	cmd.Flags().BoolVar(&opt.refresh, "refresh", false, "fetch package lists anew first, where permitted, and ask registries anew")
 	cmd.Flags().BoolVar(&opt.exitCode, "exit-code", false, "exit with 10 when updates are pending, 11 when security updates are")
 	opt.addFlags(cmd)
 	complete(cmd, "source", p.completeSources)
@@ -53,6 +54,9 @@ func (p *program) scanCommand() *cobra.Command {
 func (p *program) scan(ctx context.Context, opt scanOptions) error {
 	if err := opt.check(); err != nil {
 		return err
+	}
+	if opt.refresh {
+		p.askAnew()
 	}
 	m := machine.Local()
 	sources, err := p.sources(m, opt.sources)

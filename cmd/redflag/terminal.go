@@ -8,8 +8,8 @@ import (
 )
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	f := fileOf(w)
+	return f != nil && term.IsTerminal(int(f.Fd()))
 }
 
 // colourful says whether colour may be written: on a terminal that can show it, unless NO_COLOR says no (no-color.org).
@@ -19,8 +19,8 @@ func colourful(w io.Writer) bool {
 
 // columns is the width of the terminal; 0 where there is none, which means as wide as it takes.
 func columns(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok {
+	f := fileOf(w)
+	if f == nil {
 		return 0
 	}
 	width, _, err := term.GetSize(int(f.Fd()))

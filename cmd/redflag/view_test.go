@@ -61,7 +61,7 @@ func exampleDocker() fleet.Finding {
 					Note: "older build than the one that runs: rolled back?"}},
 		},
 		Checks: []fleet.Check{
-			{Name: "caddy:2.7.1", Containers: []string{"proxy"}, Platform: "linux/amd64", Answer: fleet.Current, CheckedAt: noon, AnsweredBy: "registry-1.docker.io"},
+			{Name: "caddy:2.7.1", Containers: []string{"proxy"}, Platform: "linux/amd64", Answer: fleet.Current, VersionsUnknown: "no answer in time", CheckedAt: noon, AnsweredBy: "registry-1.docker.io"},
 			{Name: "ghcr.io/example/app:2", Containers: []string{"app"}, Platform: "linux/amd64", Answer: fleet.CannotAnswer, Because: "access denied", Remedy: "log in: docker login ghcr.io"},
 			{Name: "nginx:1.25", Containers: []string{"blog", "web"}, Platform: "linux/amd64", Answer: fleet.Outdated, CheckedAt: noon, AnsweredBy: "registry-1.docker.io"},
 		},
