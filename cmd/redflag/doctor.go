@@ -189,7 +189,7 @@ func (d *doctor) credentials() {
 func (d *doctor) sources(ctx context.Context, m *machine.Machine, known []source.Source) {
 	for _, s := range known {
 		if !s.Present(m) {
-			d.tell(absent, s.Name(), "not on this machine", "")
+			d.tell(absent, s.Name(), "nothing of it on this machine to ask", "")
 			continue
 		}
 		began := time.Now()
