@@ -254,8 +254,8 @@ func distinct(list []repoDigest) []fleet.Digest {
 	return digests
 }
 
-// sentence joins the parts that there are.
+// sentence joins the parts that there are. Of parts that are long together the end is cut.
 func sentence(parts ...string) string {
 	parts = slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return p == "" })
-	return strings.Join(parts, "; ")
+	return fleet.Plain(strings.Join(parts, "; "))
 }

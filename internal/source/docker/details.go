@@ -91,7 +91,7 @@ func (e *engine) inspectOptions(p registry.Platform) []client.ImageInspectOption
 }
 
 func detailsOf(r image.InspectResponse) details {
-	d := details{platform: registry.Platform{OS: r.Os, Architecture: r.Architecture, Variant: r.Variant}}
+	d := details{platform: platform(r.Os, r.Architecture, r.Variant)}
 	// A date that cannot be read is none.
 	d.created, _ = time.Parse(time.RFC3339Nano, r.Created)
 	d.created = d.created.UTC()
@@ -103,7 +103,7 @@ func detailsOf(r image.InspectResponse) details {
 			p := m.ImageData.Platform
 			d.manifests = append(d.manifests, registry.Child{
 				Digest:   fleet.Digest(m.Descriptor.Digest),
-				Platform: registry.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant},
+				Platform: platform(p.OS, p.Architecture, p.Variant),
 			})
 		}
 	}

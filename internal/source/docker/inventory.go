@@ -91,7 +91,7 @@ func runningOf(c container.Summary) running {
 	if d := c.ImageManifestDescriptor; d != nil && d.Digest.Validate() == nil {
 		r.manifest = fleet.Digest(d.Digest)
 		if d.Platform != nil {
-			r.platform = registry.Platform{OS: d.Platform.OS, Architecture: d.Platform.Architecture, Variant: d.Platform.Variant}
+			r.platform = platform(d.Platform.OS, d.Platform.Architecture, d.Platform.Variant)
 		}
 	}
 	return r
@@ -99,6 +99,11 @@ func runningOf(c container.Summary) running {
 
 // imageID takes an ID as the engine gives it. It will be shown.
 func imageID(s string) fleet.ImageID { return fleet.ImageID(fleet.Plain(s)) }
+
+// platform takes a platform as the engine gives it. It will be shown.
+func platform(os, architecture, variant string) registry.Platform {
+	return registry.Platform{OS: fleet.Plain(os), Architecture: fleet.Plain(architecture), Variant: fleet.Plain(variant)}
+}
 
 // nameOf gives a container's own name; those with a second slash are what linked containers call it.
 func nameOf(c container.Summary) string {

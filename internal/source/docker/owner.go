@@ -21,13 +21,13 @@ const swarmTask = "task of the swarm service "
 func ownerOf(c running) string {
 	service := c.labels[labelSwarmService]
 	if _, task := c.labels[labelSwarmTask]; task || service != "" {
-		return swarmTask + fleet.Plain(service) + ": update the service"
+		return fleet.Plain(swarmTask + service + ": update the service")
 	}
 	pod := c.labels[labelPod]
 	if pod == "" && strings.HasPrefix(c.name, "k8s_") {
 		// k8s_<container>_<pod>_<namespace>_<uid>_<attempt>
 		if parts := strings.Split(c.name, "_"); len(parts) >= 6 {
-			return "container of the Kubernetes pod " + parts[3] + "/" + parts[2] + ": update its workload"
+			return workload(parts[3] + "/" + parts[2])
 		}
 	}
 	if pod == "" {
@@ -36,7 +36,11 @@ func ownerOf(c running) string {
 	if ns := c.labels[labelPodNamespace]; ns != "" {
 		pod = ns + "/" + pod
 	}
-	return "container of the Kubernetes pod " + fleet.Plain(pod) + ": update its workload"
+	return workload(pod)
+}
+
+func workload(pod string) string {
+	return fleet.Plain("container of the Kubernetes pod " + pod + ": update its workload")
 }
 
 func isSwarm(owner string) bool { return strings.HasPrefix(owner, swarmTask) }

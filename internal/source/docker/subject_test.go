@@ -128,6 +128,8 @@ func FuzzInventory(f *testing.F) {
 	f.Add(idA, idA, "<none>:<none>", "<none>@<none>", "", "k8s_app_pod_ns_uid_0", false)
 	f.Add("1e3dba6e9ba9", idA, "127.0.0.1:5601/t/app:1", "127.0.0.1:5601/t/app@"+digestA, "", "/a/b", false)
 	f.Add("docker.io/library/hello:1", idA, "docker.io/library/hello:1", "", "", "running", true)
+	f.Add(strings.Repeat("\xe0", 3000), "0", "\x14", "i", "service", "c", true)
+	f.Add("a", "0", "b", "", "O"+strings.Repeat("\xa4", 3000), "c", true)
 	f.Add("a b\x1b[2J", "\x00", ":", "@", "\u202e", "\x1b", true)
 	f.Fuzz(func(t *testing.T, asked, id, tag, digest, service, name string, podman bool) {
 		c := summary(name, asked, id)

@@ -58,7 +58,7 @@ func (s *subject) update(ctx context.Context, kind fleet.Kind) draft {
 
 // runs notes what is known of the image that runs.
 func (u *draft) runs(ref reference.Named, d details) {
-	u.Platform, u.Arch = d.platform.String(), fleet.Plain(d.platform.Architecture)
+	u.Platform, u.Arch = platformText(d.platform), d.platform.Architecture
 	u.FromVersion, u.FromCreated = versionOf(ref, d.labels, d.env), plausible(d.created)
 }
 
