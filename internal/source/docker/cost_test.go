@@ -24,6 +24,10 @@ import (
 // digests are those of the references; an ID is a config's and tells nothing.
 func classicEngine(t testing.TB, refs, digests []string) string {
 	t.Helper()
+	return play(t, classicAnswers(refs, digests))
+}
+
+func classicAnswers(refs, digests []string) playing {
 	containers, images := make([]string, 0, len(refs)), make([]string, 0, len(refs))
 	answers := map[string]string{}
 	for i, ref := range refs {
@@ -38,7 +42,7 @@ func classicEngine(t testing.TB, refs, digests []string) string {
 	}
 	answers["/containers/json"] = "[" + strings.Join(containers, ",") + "]"
 	answers["/images/json"] = "[" + strings.Join(images, ",") + "]"
-	return play(t, playing{version: "1.41", server: "Docker/20.10.24", answers: answers})
+	return playing{version: "1.41", server: "Docker/20.10.24", answers: answers}
 }
 
 // ledger is a registry in the process that notes what it is asked.
