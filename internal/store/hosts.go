@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"redflag/internal/fleet"
@@ -75,26 +77,54 @@ func insertHost(ctx context.Context, c conn, id fleet.HostID, e wire.Enroll, add
 	return err
 }
 
-// KeyOf gives a host's public key.
-func (s *Store) KeyOf(ctx context.Context, id fleet.HostID) (ed25519.PublicKey, error) {
-	var text string
-	err := s.reader().one(ctx, []any{&text}, `SELECT public_key FROM hosts WHERE id = $1`, id)
-	if err != nil {
-		return nil, notFound(err, ErrNoHost)
-	}
-	return base64.StdEncoding.DecodeString(text)
+// Known is what the agents' door needs of a host.
+type Known struct {
+	Key     ed25519.PublicKey
+	Digests wire.Digests
 }
 
-// Seen notes when hosts checked in, many at once.
-func (s *Store) Seen(ctx context.Context, hosts map[fleet.HostID]time.Time) error {
-	return s.inTx(ctx, func(c conn) error {
-		for id, at := range hosts {
-			if _, err := c.exec(ctx, `UPDATE hosts SET seen_at = $1 WHERE id = $2 AND seen_at < $1`, at.UnixMilli(), id); err != nil {
+// Known gives a host's public key, and the digests of what is known of it.
+func (s *Store) Known(ctx context.Context, id fleet.HostID) (Known, error) {
+	var key, digests string
+	if err := s.reader().one(ctx, []any{&key, &digests}, `SELECT public_key, digests FROM hosts WHERE id = $1`, id); err != nil {
+		return Known{}, notFound(err, ErrNoHost)
+	}
+	var k Known
+	var err error
+	if k.Key, err = base64.StdEncoding.DecodeString(key); err != nil {
+		return Known{}, fmt.Errorf("the key of %s: %w", id, err)
+	}
+	return k, json.Unmarshal([]byte(digests), &k.Digests)
+}
+
+// Seen is what a check-in says beside that nothing has changed.
+type Seen struct {
+	At time.Time
+	// Scanned and AsOf are when each source was last looked at, and how old its knowledge is, in unix seconds.
+	Scanned, AsOf map[string]int64
+}
+
+// Seen notes check-ins, many at once.
+func (s *Store) Seen(ctx context.Context, hosts map[fleet.HostID]Seen) error {
+	err := s.inTx(ctx, func(c conn) error {
+		for _, id := range slices.Sorted(maps.Keys(hosts)) { // in one order, so that two processes do not wait for each other
+			h := hosts[id]
+			if _, err := c.exec(ctx, `UPDATE hosts SET seen_at = $1 WHERE id = $2 AND seen_at < $1`, h.At.UnixMilli(), id); err != nil {
 				return err
+			}
+			for source, scanned := range h.Scanned {
+				if _, err := c.exec(ctx, `UPDATE findings SET scanned_at = $1, as_of = $2 WHERE host_id = $3 AND source = $4 AND scanned_at < $1`,
+					scanned*1000, h.AsOf[source]*1000, id, source); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return fmt.Errorf("note %d check-ins: %w", len(hosts), err)
+	}
+	return nil
 }
 
 // Forget takes a host and all that is known of it out of the fleet.

@@ -141,14 +141,3 @@ func (w *saving) finish(ctx context.Context, r wire.Report, address string) erro
 		r.Sequence, string(digests), now, now, address, r.Agent, w.id)
 	return err
 }
-
-// DigestsOf gives what is known of a host, by part.
-func (s *Store) DigestsOf(ctx context.Context, id fleet.HostID) (wire.Digests, error) {
-	var text string
-	err := s.reader().one(ctx, []any{&text}, `SELECT digests FROM hosts WHERE id = $1`, id)
-	if err != nil {
-		return nil, notFound(err, ErrNoHost)
-	}
-	var d wire.Digests
-	return d, json.Unmarshal([]byte(text), &d)
-}

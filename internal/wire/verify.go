@@ -36,6 +36,8 @@ const (
 	// maxKeyID bounds a key's name: a host's ID has 22 characters.
 	maxKeyID = 64
 	maxNonce = 64
+	// keySize is an Ed25519 public key's.
+	keySize = ed25519.PublicKeySize
 )
 
 // Signed is a request that claims to be somebody's: nothing of it is proven before [Signed.Verify].

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"sync"
+	"time"
+)
+
+// Rates at the agents' door. A host checks in every few minutes; the burst is for what it has to say after a night off.
+const (
+	hostRate   = 2 // a second
+	hostBurst  = 30
+	guestRate  = 1
+	guestBurst = 20
+)
+
+// limiter gives each name so many turns a second, and a burst of them.
+type limiter struct {
+	rate, burst float64
+
+	mu      sync.Mutex
+	buckets map[string]bucket
+	swept   time.Time
+}
+
+type bucket struct {
+	tokens float64
+	at     time.Time
+}
+
+func newLimiter(rate, burst float64) *limiter {
+	return &limiter{rate: rate, burst: burst, buckets: map[string]bucket{}}
+}
+
+// take says how long a name has to wait for its turn: 0 is now.
+func (l *limiter) take(name string, now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sweep(now)
+	b, ok := l.buckets[name]
+	if !ok {
+		b = bucket{l.burst, now}
+	}
+	if passed := now.Sub(b.at); passed > 0 {
+		b.tokens = min(l.burst, b.tokens+passed.Seconds()*l.rate)
+	}
+	b.at = now
+	wait := time.Duration(0)
+	if b.tokens < 1 {
+		wait = time.Duration((1 - b.tokens) / l.rate * float64(time.Second))
+	} else {
+		b.tokens--
+	}
+	l.buckets[name] = b
+	return wait
+}
+
+// sweep drops the names whose bucket is full again: they are as good as new.
+func (l *limiter) sweep(now time.Time) {
+	full := time.Duration(l.burst / l.rate * float64(time.Second))
+	if passed := now.Sub(l.swept); passed < full && passed >= 0 {
+		return
+	}
+	l.swept = now
+	for name, b := range l.buckets {
+		if now.Sub(b.at) >= full {
+			delete(l.buckets, name)
+		}
+	}
+}
