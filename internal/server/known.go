@@ -5,6 +5,8 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -97,6 +99,12 @@ func differences(said, known wire.Digests) []string {
 			parts = append(parts, part)
 		}
 	}
+	for part := range known {
+		if _, ok := said[part]; !ok && strings.HasPrefix(part, "finding/") {
+			parts = append(parts, part) // of a source that the host does not have any more
+		}
+	}
+	slices.Sort(parts)
 	return parts
 }
 

@@ -64,6 +64,16 @@ func (w *saving) finding(ctx context.Context, f fleet.Finding) error {
 	return w.row(ctx, f, n)
 }
 
+// absent ends a source that the host does not have any more: what it had on offer leaves.
+func (w *saving) absent(ctx context.Context, source string) error {
+	if err := w.finding(ctx, fleet.Finding{Source: source, State: fleet.OK}); err != nil {
+		return err
+	}
+	delete(w.host.digests, partFinding+source)
+	_, err := w.c.exec(ctx, `DELETE FROM findings WHERE host_id = $1 AND source = $2`, w.id, source)
+	return err
+}
+
 // counters are the totals of one finding.
 type counters struct{ updates, security, blocked, unconfirmed int }
 

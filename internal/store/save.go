@@ -87,6 +87,11 @@ func (w *saving) report(ctx context.Context, r wire.Report) error {
 		}
 		w.known(partFinding + f.Source)
 	}
+	for _, source := range r.Absent {
+		if err := w.absent(ctx, source); err != nil {
+			return fmt.Errorf("end of %s: %w", fleet.Plain(source), err)
+		}
+	}
 	if r.Packages != nil {
 		if err := w.packages(ctx, *r.Packages); err != nil {
 			return fmt.Errorf("packages: %w", err)

@@ -31,7 +31,7 @@ func (r *Report) Check() error {
 	if r.Sequence <= 0 {
 		return bounds("no sequence number")
 	}
-	if len(r.Findings) > MaxSources || len(r.Digests) > MaxSources+3 {
+	if len(r.Findings) > MaxSources || len(r.Absent) > MaxSources || len(r.Digests) > MaxSources+3 {
 		return bounds("more than %d sources", MaxSources)
 	}
 	seen := map[string]bool{}

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"redflag/internal/fleet"
 )
@@ -95,5 +97,8 @@ func refusalOf(resp *http.Response, data []byte) error {
 		return errors.New("what answers is not the fleet's server: " + fleet.Plain(resp.Status))
 	}
 	r.Status, r.Detail = resp.StatusCode, fleet.Plain(r.Detail)
+	if seconds, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 31); err == nil {
+		r.RetryAfter = time.Duration(seconds) * time.Second
+	}
 	return &r
 }

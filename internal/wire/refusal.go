@@ -1,6 +1,9 @@
 package wire
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Code says why a server refused, in a word that programs go by.
 type Code string
@@ -28,6 +31,8 @@ type Refusal struct {
 	Status int    `json:"status"`
 	Code   Code   `json:"code"`
 	Detail string `json:"detail"`
+	// RetryAfter is when to ask again; 0 where the server did not say.
+	RetryAfter time.Duration `json:"-"`
 }
 
 func (r *Refusal) Error() string { return fmt.Sprintf("%s (%d %s)", r.Detail, r.Status, r.Code) }

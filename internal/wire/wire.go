@@ -84,7 +84,9 @@ type Report struct {
 	Findings   []fleet.Finding `json:"findings,omitempty"`
 	Packages   *PackageChange  `json:"packages,omitempty"`
 	Containers *ContainerSet   `json:"containers,omitempty"`
-	Digests    Digests         `json:"digests"`
+	// Absent names the sources that this host does not have any more.
+	Absent  []string `json:"absent,omitempty"`
+	Digests Digests  `json:"digests"`
 }
 
 // PackageChange is what became of a host's packages since the list with the digest Base; an empty Base begins anew.
