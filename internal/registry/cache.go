@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -17,7 +18,7 @@ import (
 	"redflag/internal/fleet"
 )
 
-// cache keeps what registries answered, between processes: plain files, one an entry, in a folder. Content goes by its digest
+// cache keeps what registries answered, between processes: plain files in a folder. Content goes by its digest
 // and is checked against it whenever it is read; other answers are records that carry a checksum of their own. Files
 // are renamed into place, so several processes may share the folder without a lock; damage costs a question and no more.
 type cache struct {
@@ -26,6 +27,9 @@ type cache struct {
 	log *slog.Logger
 	// damaged and unwritable are said once a process.
 	damaged, unwritable sync.Once
+
+	mu      sync.Mutex
+	shelves map[string]*shelf
 }
 
 const (
@@ -86,10 +90,8 @@ func (c *cache) keepContent(d fleet.Digest, data []byte) { c.write(c.contentPath
 
 func (c *cache) contentPath(d fleet.Digest) string {
 	algorithm, encoded, _ := strings.Cut(string(d), ":")
-	return filepath.Join(c.dir, contentDir, shard(encoded), algorithm+"-"+encoded)
+	return filepath.Join(c.dir, contentDir, algorithm+"-"+encoded)
 }
-
-func shard(hexes string) string { return (hexes + "00")[:2] }
 
 // entry is a record in its file. Its checksum is over kind, key and data.
 type entry struct {
@@ -119,9 +121,34 @@ func decodeEntry(data []byte) (entry, bool) {
 
 // record reads what was kept under a kind and a key.
 func (c *cache) record(kind, key string, into any) bool {
-	if c.dir == "" {
+	switch {
+	case c.dir == "":
 		return false
+	case onShelf(kind):
+		return c.shelfOf(kind, key).get(key, into)
 	}
+	return c.readFile(kind, key, into)
+}
+
+// keepRecord keeps a value that JSON can hold.
+func (c *cache) keepRecord(kind, key string, v any) {
+	if c.dir == "" {
+		return
+	}
+	if !onShelf(kind) {
+		c.keepFile(kind, key, v)
+		return
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		c.cannotWrite(err)
+		return
+	}
+	c.shelfOf(kind, key).keep(key, data)
+}
+
+// readFile reads a record that has a file of its own.
+func (c *cache) readFile(kind, key string, into any) bool {
 	path := c.recordPath(kind, key)
 	data, ok := c.read(path, maxRecord)
 	if !ok {
@@ -135,8 +162,7 @@ func (c *cache) record(kind, key string, into any) bool {
 	return true
 }
 
-// keepRecord keeps a value that JSON can hold.
-func (c *cache) keepRecord(kind, key string, v any) {
+func (c *cache) keepFile(kind, key string, v any) {
 	data, err := json.Marshal(v)
 	if err != nil {
 		c.cannotWrite(err)
@@ -153,8 +179,7 @@ func (c *cache) keepRecord(kind, key string, v any) {
 
 func (c *cache) recordPath(kind, key string) string {
 	sum := sha256.Sum256([]byte(key))
-	name := hex.EncodeToString(sum[:])
-	return filepath.Join(c.dir, recordDir, kind, shard(name), name)
+	return filepath.Join(c.dir, recordDir, kind, hex.EncodeToString(sum[:]))
 }
 
 // records gives all that was kept under a kind.
@@ -210,22 +235,26 @@ func (c *cache) write(path string, data []byte) {
 // tempPrefix marks a file that is being written.
 const tempPrefix = ".new-"
 
-func writeWhole(path string, data []byte) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+// writeWhole writes a file under another name and renames it. Sixty answers are written in one pass, so it asks the file system for no more
+// than it must: the folder is made when it turns out not to be there.
+func writeWhole(path string, data []byte) error {
+	temp := filepath.Join(filepath.Dir(path), tempPrefix+rand.Text())
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		f, err = os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), tempPrefix)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(temp, path)
 	}
-	return os.Rename(f.Name(), path)
+	if err != nil {
+		err = errors.Join(err, os.Remove(temp))
+	}
+	return err
 }

@@ -23,8 +23,9 @@ const (
 	maxTemp = time.Hour
 )
 
-// close sweeps the folder when it is time.
+// close writes down what is new, and sweeps the folder when it is time.
 func (c *cache) close() {
+	c.flush()
 	if _, err := os.Stat(c.dir); c.dir == "" || err != nil {
 		return // nothing was kept yet
 	}
@@ -109,9 +110,18 @@ func (c *cache) owns(path string) bool {
 		return false
 	}
 	parts := strings.Split(filepath.ToSlash(rel), "/")
+	name := parts[len(parts)-1]
 	switch {
-	case len(parts) == 3 && parts[0] == contentDir, len(parts) == 4 && parts[0] == recordDir:
-		return len(parts[len(parts)-2]) == 2
+	case len(parts) == 2 && parts[0] == contentDir:
+		algorithm, encoded, ok := strings.Cut(name, "-")
+		return strings.HasPrefix(name, tempPrefix) || ok && algorithm != "" && isHex(encoded)
+	case len(parts) == 3 && parts[0] == recordDir:
+		return strings.HasPrefix(name, tempPrefix) || isHex(name)
 	}
 	return false
+}
+
+// isHex tells a digest in hexadecimal from a name that somebody gave.
+func isHex(s string) bool {
+	return len(s) >= 64 && strings.Trim(s, "0123456789abcdef") == ""
 }

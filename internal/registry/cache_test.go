@@ -225,3 +225,35 @@ func TestTheCacheNeverServesContentThatIsNotItsDigests(t *testing.T) {
 		t.Errorf("got %q", data)
 	}
 }
+
+func TestAShelfIsPrunedAndHoldsWhatTwoProcessesWrote(t *testing.T) {
+	watch := newClock()
+	dir := t.TempDir()
+	open := func() *cache { return openCache(dir, watch.Now, slog.New(slog.DiscardHandler)) }
+	first, second := open(), open()
+	for i := range maxShelf {
+		first.keepRecord(recordTag, fmt.Sprintf("r.example/app:%d", i), i)
+	}
+	first.flush()
+	watch.advance(time.Hour)
+	second.keepRecord(recordTag, "r.example/app:new", 1)
+	second.flush()
+	first.keepRecord(recordTag, "r.example/app:newest", 2)
+	first.flush()
+	third := open()
+	var n int
+	for _, key := range []string{"new", "newest"} {
+		if !third.record(recordTag, "r.example/app:"+key, &n) {
+			t.Errorf("%s is not there", key)
+		}
+	}
+	if got := len(third.shelfOf(recordTag, "r.example/x").records); got != maxShelf {
+		t.Errorf("%d records are kept, want %d", got, maxShelf)
+	}
+	watch.advance(maxUnused + time.Hour)
+	third.keepRecord(recordTag, "r.example/app:last", 3)
+	third.flush()
+	if got := len(open().shelfOf(recordTag, "r.example/x").read()); got != 1 {
+		t.Errorf("%d records outlived their time", got-1)
+	}
+}

@@ -51,6 +51,14 @@ const asksAtOnce = 64
 // ResolveAll asks for many tags at once, the same one once, and answers in the order of refs. One failure changes no
 // other answer.
 func (c *Client) ResolveAll(ctx context.Context, refs []reference.NamedTagged) []Resolved {
+	if len(refs) == 0 {
+		return nil
+	}
+	defer c.cache.flush()
+	return c.resolveAll(ctx, refs)
+}
+
+func (c *Client) resolveAll(ctx context.Context, refs []reference.NamedTagged) []Resolved {
 	answers := map[string]*Resolved{}
 	var open []reference.NamedTagged
 	for _, ref := range refs {

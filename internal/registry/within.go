@@ -17,7 +17,8 @@ func (c *Client) ResolveWithin(ctx context.Context, ref reference.NamedTagged, a
 	if c.cfg.TagLifetime >= 0 && c.cache.record(recordTag, ref.String(), &rec) && c.young(rec.At, age) {
 		return rec.answer(), nil
 	}
-	return c.Resolve(ctx, ref)
+	r := c.resolveAll(ctx, []reference.NamedTagged{ref})[0]
+	return r.Answer, r.Err
 }
 
 // NoteExists remembers that the registry has a digest, where another answer has shown it: [Client.Exists] then says so for ever,
