@@ -1,5 +1,10 @@
 package fleet
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Package is one package that is installed on a host.
 type Package struct {
 	// Source is the source of updates that knows it: apt.
@@ -25,4 +30,11 @@ type Container struct {
 	Platform string  `json:"platform,omitempty"`
 	// State is the engine's word: running, exited, paused.
 	State string `json:"state"`
+}
+
+// SortPackages puts packages in the order of source, name, architecture and version.
+func SortPackages(list []Package) {
+	slices.SortFunc(list, func(a, b Package) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Arch, b.Arch), cmp.Compare(a.Version, b.Version))
+	})
 }

@@ -34,6 +34,16 @@ type Refresher interface {
 	Refresh(ctx context.Context, m *machine.Machine) error
 }
 
+// Lister is a source that can say which packages are installed, all of them or none.
+type Lister interface {
+	Packages(ctx context.Context, m *machine.Machine) ([]fleet.Package, error)
+}
+
+// Runner is a source that can say which containers there are, all of them or none.
+type Runner interface {
+	Containers(ctx context.Context, m *machine.Machine) ([]fleet.Container, error)
+}
+
 // Options steer a scan.
 type Options struct {
 	// Refresh fetches metadata first, where the source can and may.

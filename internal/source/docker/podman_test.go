@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"redflag/internal/fleet"
+	"redflag/internal/machine"
 	"redflag/internal/parts"
 )
 
@@ -74,5 +75,29 @@ func TestEveryContainerOfPodmanGetsTheRightAnswer(t *testing.T) {
 	})
 	if u := updateOf(t, f, "moved", fleet.Recreate); u.From != "" || u.Note == "" || u.FromVersion != "1.0" || u.ToVersion != "2.0" {
 		t.Errorf("moved: Podman forgets the digest of an image that lost its name, and an ID is none: %+v %+v", u, u.ImageUpdate)
+	}
+}
+
+func TestTheContainersOfARealEngineAreListed(t *testing.T) {
+	w := newWorld(t, parts.Podman(t), NewPodman)
+	w.pushed("plain:latest", recipe{content: "1", program: idleProgram(w)})
+	w.run("running", w.ref("plain:latest"))
+	w.create("stopped", w.ref("plain:latest"))
+	got, err := w.source.Containers(t.Context(), &machine.Machine{Root: "/"})
+	if err != nil || len(got) != 2 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for i, want := range []fleet.Container{{Name: "running", State: "running"}, {Name: "stopped", State: "created"}} {
+		c := got[i]
+		if c.Source != "podman" || c.Name != want.Name || c.State != want.State || c.Image != w.ref("plain:latest") || c.ImageID == "" {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
+func TestAnEngineThatDoesNotAnswerHasNoListOfContainers(t *testing.T) {
+	s := New(nil, Options{Host: "tcp://127.0.0.1:1", Getenv: noEnv})
+	if got, err := s.Containers(t.Context(), &machine.Machine{Root: "/"}); err == nil {
+		t.Errorf("%+v", got)
 	}
 }
