@@ -46,7 +46,7 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	if known == nil {
 		known = &answer{Print: before, Survey: look(ctx, m, set)}
 	}
-	fresh := known.Plan == nil && s.asksApt(known.Survey)
+	fresh := known.Plan == nil && s.asksApt(m)
 	if fresh {
 		known.Plan, err = ask(ctx, m, s.Hook)
 		problems = append(problems, err)
@@ -60,11 +60,17 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	state := condition{survey: known.Survey, asked: attempted(m, set), now: m.Now().UTC()}
 	state.look(m)
 	problems = append(problems, known.Survey.problems...)
+	problems = append(problems, known.unseen())
 	problems = append(problems, state.unknowns(set, len(s.Hook) > 0 && known.Plan != nil)...)
 	return fleet.Finding{AsOf: state.asOf(), Updates: known.updates()}, errors.Join(problems...)
 }
 
-// asksApt says whether there is anything that apt alone can tell.
-func (s Source) asksApt(v *survey) bool {
-	return len(s.Hook) > 0 && (len(v.Updates) > 0 || v.Opaque)
+// asksApt says whether there is an apt to ask. It is asked even where our reader finds no update: an apt that refuses to work, over a list
+// or a configuration that our reader takes in its stride, makes the answer unknown.
+func (s Source) asksApt(m *machine.Machine) bool {
+	if len(s.Hook) == 0 {
+		return false
+	}
+	_, err := m.Stat("/usr/bin/apt-get")
+	return err == nil
 }

@@ -1,6 +1,10 @@
 package apt
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"redflag/internal/fleet"
 )
 
@@ -14,7 +18,56 @@ func (a *answer) updates() []fleet.Update {
 	for _, u := range a.Survey.Updates {
 		updates = append(updates, u.judged(a.Plan, inPlan))
 	}
+	return append(updates, a.surprises()...)
+}
+
+// surprises are the updates of apt's plan that our reader has not found. While dpkg's journal is not in its status file the two see
+// different packages, which is told for itself.
+func (a *answer) surprises() []fleet.Update {
+	if len(a.Survey.Interrupted) > 0 {
+		return nil
+	}
+	listed := map[target]bool{}
+	for _, u := range a.Survey.Updates {
+		listed[target{u.Name, u.Arch, u.To}] = true
+	}
+	var updates []fleet.Update
+	for t, change := range a.Plan.upgrades() {
+		if !listed[t] {
+			updates = append(updates, change.update())
+		}
+	}
 	return updates
+}
+
+// unseen says that our reader has missed something: what else it has missed is not known.
+func (a *answer) unseen() error {
+	if a.Survey.Opaque {
+		return nil
+	}
+	var names []string
+	for _, u := range a.surprises() {
+		names = append(names, u.Name+" "+u.To)
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	first, _, _ := strings.Cut(names[0], " ")
+	return &fleet.Unknown{
+		Because: fmt.Sprintf("apt would also upgrade %s, which was not found in the package lists", strings.Join(names, ", ")),
+		Remedy:  "report it, with the output of `redflag doctor` and of `apt-cache policy " + first + "`",
+	}
+}
+
+// update is what the plan alone says of an update.
+func (p planned) update() fleet.Update {
+	offer := p.Versions.Install
+	return fleet.Update{
+		Name: fleet.Plain(p.Name), Arch: fleet.Plain(offer.Architecture),
+		From: fleet.Plain(p.Versions.Current.Version), To: fleet.Plain(offer.Version),
+		Origin: offer.release().String(), Security: offer.release().security(),
+	}
 }
 
 // target is what an upgrade leads to.
@@ -62,10 +115,9 @@ func (a *answer) planned() []fleet.Update {
 	for t, change := range a.Plan.upgrades() {
 		u, ok := known[t]
 		if !ok {
-			offer := change.Versions.Install
-			u = fleet.Update{Arch: fleet.Plain(t.arch), Origin: offer.release().String(), Security: offer.release().security()}
+			u = change.update()
 		}
-		u.Name, u.From, u.To = fleet.Plain(t.name), fleet.Plain(change.Versions.Current.Version), fleet.Plain(t.version)
+		u.From = fleet.Plain(change.Versions.Current.Version)
 		u.Blocked, u.BlockedBecause = "", ""
 		updates = append(updates, u)
 	}

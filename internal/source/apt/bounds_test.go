@@ -37,7 +37,7 @@ func TestAPackageOfTooManyVersionsIsDamageToItsListAlone(t *testing.T) {
 		}
 		indexes = append(indexes, &index{file: name, size: -1})
 	}
-	db := &Database{Packages: []*Package{{Name: "a", State: "installed"}, {Name: "b", State: "installed"}}}
+	db := &Database{Packages: []*Package{{Name: "a", Version: "0", State: "installed"}, {Name: "b", Version: "0", State: "installed"}}}
 	offered, err := scanIndexes(t.Context(), m, []*suite{{indexes: indexes}}, db, "amd64")
 	if err == nil || !strings.Contains(err.Error(), "/list0") || strings.Contains(err.Error(), "/list1") {
 		t.Errorf("the error is %v", err)

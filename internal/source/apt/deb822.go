@@ -53,6 +53,8 @@ type stanzas struct {
 	buf        []byte
 	start, end int
 	eof        bool
+	// divider ends a stanza: an empty line, after lines that end as the first one does.
+	divider []byte
 	// read counts the bytes that came from the stream.
 	read int64
 }
@@ -64,8 +66,8 @@ func (s *stanzas) next() ([]byte, error) {
 	for {
 		s.skipEmptyLines()
 		window := s.buf[s.start:s.end]
-		if i := bytes.Index(window, []byte("\n\n")); i >= 0 {
-			s.start += i + 2
+		if i := bytes.Index(window, s.dividerIn(window)); i >= 0 {
+			s.start += i + len(s.divider)
 			return window[:i+1], nil
 		}
 		if s.eof {
@@ -79,6 +81,22 @@ func (s *stanzas) next() ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// dividerIn finds out how lines end, by the first one.
+func (s *stanzas) dividerIn(window []byte) []byte {
+	if s.divider == nil {
+		end := bytes.IndexByte(window, '\n')
+		switch {
+		case end > 0 && window[end-1] == '\r':
+			s.divider = []byte("\n\r\n")
+		case end >= 0:
+			s.divider = []byte("\n\n")
+		default:
+			return []byte("\n\n") // no whole line yet
+		}
+	}
+	return s.divider
 }
 
 func (s *stanzas) skipEmptyLines() {
@@ -124,12 +142,14 @@ func writtenStanzas(data []byte) []written {
 	}
 	last := ""
 	for line := range strings.Lines(string(data)) {
+		ended := strings.TrimRight(line, "\r\n") == "" // a line with a space in it does not end a stanza
 		line = strings.TrimRight(line, " \t\r\n")
 		switch {
 		case strings.HasPrefix(line, "#"):
-		case line == "":
+		case ended:
 			flush()
 			last = ""
+		case line == "":
 		case line[0] == ' ' || line[0] == '\t':
 			if last != "" {
 				current[last] += "\n" + strings.TrimSpace(line)

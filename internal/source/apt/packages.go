@@ -37,7 +37,8 @@ func parseVersion(stanza []byte) version {
 	v := version{phased: 100, hash: hashStart}
 	var hashed [len(identity)][]byte
 	for name, value := range fields(stanza) {
-		switch string(name) {
+		field := fieldName(name)
+		switch field {
 		case "Package":
 			v.name = strings.ToLower(string(value))
 		case "Version":
@@ -60,8 +61,8 @@ func parseVersion(stanza []byte) version {
 		case "Depends", "Pre-Depends":
 			v.depends = joinDepends(v.depends, string(value))
 		}
-		for i, field := range identity {
-			if string(name) == field {
+		for i, identityField := range identity {
+			if identityField == field {
 				hashed[i] = value
 			}
 		}
@@ -71,6 +72,30 @@ func parseVersion(stanza []byte) version {
 	}
 	v.source, v.sourceVersion = splitSource(v.source, v.name, v.text)
 	return v
+}
+
+// known are the fields that we read, as archives write them.
+var known = [...]string{
+	"Package", "Version", "Architecture", "Source", "Multi-Arch", "Size", "Phased-Update-Percentage", "Description",
+	"Installed-Size", "Depends", "Pre-Depends", "Conflicts", "Breaks", "Replaces", "Status",
+}
+
+// fieldName gives a field's name as archives write it: names are without regard to case (deb822(5)). It is empty for one that we do not read.
+func fieldName(name []byte) string {
+	for _, k := range known {
+		if len(k) == len(name) && k[0]|0x20 == name[0]|0x20 && strings.EqualFold(k, string(name)) {
+			return k
+		}
+	}
+	return ""
+}
+
+// lowered gives a name in lower case: archives may write it as they like, and it is one package to apt.
+func lowered(name []byte) []byte {
+	if bytes.ContainsAny(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		return bytes.ToLower(name)
+	}
+	return name
 }
 
 func joinDepends(a, b string) string {

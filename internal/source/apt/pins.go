@@ -57,7 +57,7 @@ func newPin(stanza written, file string) (*pin, error) {
 	if !ok {
 		return nil, nil
 	}
-	kind, text, _ := strings.Cut(spec, " ")
+	kind, text, _ := strings.Cut(strings.Join(strings.Fields(spec), " "), " ")
 	p.kind, p.text = pinKind(strings.ToLower(kind)), strings.TrimSpace(text)
 	switch {
 	case p.kind == pinVersion && p.general():
@@ -85,6 +85,12 @@ func (p *pin) check() error {
 	patterns := []string{p.text}
 	if p.kind == pinRelease {
 		patterns = strings.Split(p.text, ",")
+		for _, condition := range patterns {
+			key, _, found := strings.Cut(strings.TrimSpace(condition), "=")
+			if found && (len(key) != 1 || strings.IndexByte(releaseKeys, key[0]|0x20) < 0) {
+				return fmt.Errorf("the condition %s is not understood", brief(condition))
+			}
+		}
 	}
 	for _, name := range p.packages {
 		name, arch := p.split(name)

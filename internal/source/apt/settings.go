@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 
@@ -187,11 +188,36 @@ func (s *settings) machineIDFile() string {
 
 // unreadable says that a file cannot be read.
 func unreadable(file string, err error) error {
+	permission := "o+r"
+	if errors.Is(err, fs.ErrPermission) {
+		file, permission = barrier(file, err)
+	}
 	u := &fleet.Unknown{Because: fmt.Sprintf("%s cannot be read: %v", file, cause(err)), Err: err}
 	if errors.Is(err, fs.ErrPermission) {
-		u.Remedy = "scan as root, or let others read it: sudo chmod o+r " + file
+		u.Remedy = fmt.Sprintf("scan as root, or let others read it: sudo chmod %s %s", permission, file)
 	}
 	return u
+}
+
+// barrier gives what keeps us from a file, the file itself or the first folder above it that others may not look into, and the permission that
+// it lacks.
+func barrier(file string, err error) (string, string) {
+	var p *fs.PathError
+	if !errors.As(err, &p) {
+		return file, "o+r"
+	}
+	at := ""
+	for part := range strings.SplitSeq(strings.TrimPrefix(p.Path, "/"), "/") {
+		at += "/" + part
+		info, err := os.Stat(at)
+		if err != nil {
+			break
+		}
+		if info.IsDir() && info.Mode().Perm()&0o005 != 0o005 {
+			return at, "o+rx"
+		}
+	}
+	return file, "o+r"
 }
 
 func unreadableOrNil(file string, err error) error {

@@ -31,9 +31,10 @@ type Package struct {
 	record version
 }
 
-// Installed says whether the package's files are on the machine, be it half. What was removed but for its configuration is not installed.
+// Installed says whether the package's files are on the machine, be it half. What was removed but for its configuration is not installed, nor
+// is what dpkg had only begun to unpack for the first time, which has no version.
 func (p *Package) Installed() bool {
-	return p.State != "" && p.State != "not-installed" && p.State != "config-files"
+	return p.State != "" && p.State != "not-installed" && p.State != "config-files" && p.Version != ""
 }
 
 // Held says whether a person has put it on hold.
@@ -66,6 +67,9 @@ func ReadDatabase(m *machine.Machine, status string) (*Database, error) {
 	packages, err := ParseStatus(f)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", status, err)
+	}
+	if len(packages) == 0 {
+		return nil, fmt.Errorf("read %s: %w", status, errNoPackages)
 	}
 	db := &Database{Packages: packages}
 	newer, err := readJournal(m, path.Join(path.Dir(status), "updates"))
@@ -146,7 +150,7 @@ func ParseStatus(r io.Reader) ([]*Package, error) {
 func parsePackage(stanza []byte) *Package {
 	p := &Package{}
 	for name, value := range fields(stanza) {
-		if string(name) == "Status" {
+		if fieldName(name) == "Status" {
 			if words := strings.Fields(string(value)); len(words) == 3 {
 				p.Want, p.Flag, p.State = words[0], words[1], words[2]
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"runtime"
 	"slices"
 	"sync"
@@ -56,12 +57,11 @@ type sourceState struct {
 func look(ctx context.Context, m *machine.Machine, set *settings) *survey {
 	s := &survey{}
 	db, err := ReadDatabase(m, set.status)
-	if err != nil {
-		s.fail(unreadable(set.status, err))
-	}
 	if db == nil {
+		s.fail(unreadable(set.status, err))
 		return s
 	}
+	s.fail(unreadableOrNil(path.Join(path.Dir(set.status), "updates"), err))
 	s.Interrupted = db.interrupted()
 	archs := set.architectures(m, db)
 	entries, err := set.entries(m, archs)
@@ -116,7 +116,7 @@ func scanIndexes(ctx context.Context, m *machine.Machine, suites []*suite, db *D
 		room <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-room }()
-			found[i], problems[i] = from.scan(ctx, m, func(name []byte) bool { return installed[string(name)] })
+			found[i], problems[i] = from.scan(ctx, m, func(name []byte) bool { return installed[string(lowered(name))] })
 		})
 	}
 	wg.Wait()
