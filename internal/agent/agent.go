@@ -56,7 +56,7 @@ func (a *Agent) Round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in := wire.CheckIn{Level: wire.Level, Digests: parts, Scanned: map[string]int64{}, AsOf: map[string]int64{}}
+	in := wire.CheckIn{Level: wire.Level, State: parts.State(), Scanned: map[string]int64{}, AsOf: map[string]int64{}}
 	for _, f := range view.Findings {
 		in.Scanned[f.Source] = f.ScannedAt.Unix()
 		if !f.AsOf.IsZero() {
@@ -64,6 +64,10 @@ func (a *Agent) Round(ctx context.Context) error {
 		}
 	}
 	send, err := a.server.CheckIn(ctx, in)
+	if err == nil && slices.Equal(send, []string{wire.SendDigests}) {
+		in.Digests = parts
+		send, err = a.server.CheckIn(ctx, in)
+	}
 	if err != nil {
 		return err
 	}

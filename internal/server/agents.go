@@ -168,7 +168,7 @@ func (s *Server) checkIn(ctx context.Context, r request, now time.Time) (any, er
 		return nil, wire.ErrBounds
 	}
 	s.known.note(r.host, store.Seen{At: now, Scanned: c.Scanned, AsOf: c.AsOf})
-	send, err := s.known.missing(ctx, r.host, c.Digests, now)
+	send, err := s.known.missing(ctx, r.host, c, now)
 	if err != nil || len(send) == 0 {
 		return nil, err
 	}

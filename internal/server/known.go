@@ -77,17 +77,27 @@ func (k *known) key(ctx context.Context, id fleet.HostID, now time.Time) (ed2551
 }
 
 // missing names the parts of a host that are not known as it says they are.
-func (k *known) missing(ctx context.Context, id fleet.HostID, said wire.Digests, now time.Time) ([]string, error) {
+func (k *known) missing(ctx context.Context, id fleet.HostID, in wire.CheckIn, now time.Time) ([]string, error) {
 	h, err := k.get(ctx, id, now)
 	if err != nil {
 		return nil, err
 	}
-	if len(differences(said, h.Digests)) == 0 {
+	said := in.Digests
+	switch {
+	case len(said) > 0 && len(differences(said, h.Digests)) == 0:
+		return nil, nil
+	case len(said) == 0 && in.State == h.Digests.State():
 		return nil, nil
 	}
 	// It may have reported at another process.
 	if h, err = k.readAgain(ctx, id, now); err != nil {
 		return nil, err
+	}
+	if len(said) == 0 && in.State != h.Digests.State() {
+		return []string{wire.SendDigests}, nil
+	}
+	if len(said) == 0 {
+		return nil, nil
 	}
 	return differences(said, h.Digests), nil
 }

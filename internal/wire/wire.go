@@ -60,8 +60,11 @@ type Digests map[string]string
 
 // CheckIn says that a host is there, and what it would report. Names are short because it is sent most of all.
 type CheckIn struct {
-	Level   int     `json:"l"`
-	Digests Digests `json:"d"`
+	Level int `json:"l"`
+	// State is the digest of all digests: see [Digests.State]. Where it is the one that the server knows, there is nothing to send.
+	State string `json:"t"`
+	// Digests are sent when the server has said that it does not know the state.
+	Digests Digests `json:"d,omitempty"`
 	// Scanned is when each source was last looked at, and AsOf how old its knowledge is, in unix seconds: they change while
 	// nothing else does.
 	Scanned map[string]int64 `json:"s,omitempty"`
@@ -70,9 +73,12 @@ type CheckIn struct {
 
 // CheckedIn is the answer to it where something is to be sent; where nothing is, the answer is empty (204).
 type CheckedIn struct {
-	// Send names the parts that the server does not know as they are now.
+	// Send names the parts that the server does not know as they are now, or is [SendDigests] alone.
 	Send []string `json:"send"`
 }
+
+// SendDigests asks for a check-in with all digests.
+const SendDigests = "digests"
 
 // Report is what has changed on a host. A part that is absent has not changed.
 type Report struct {
