@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"os"
@@ -21,7 +21,7 @@ func aptHook() []string {
 	return []string{exe, hookName}
 }
 
-func (p *program) hookCommand() *cobra.Command {
+func (p *Program) hookCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    hookName + " FILE",
 		Short:  "Called by apt: writes its plan to FILE and stops it",

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"redflag": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+		"redflag": func() { os.Exit(Run(context.Background(), "development", os.Args[1:], os.Stdout, os.Stderr, nil)) },
 	})
 }
 

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"fmt"
@@ -22,7 +22,7 @@ type progress struct {
 // patience is how long a scan may take before we say a word: most are over by then, and a flicker says nothing.
 const patience = 300 * time.Millisecond
 
-func (p *program) progress() *progress {
+func (p *Program) progress() *progress {
 	w := &progress{quit: make(chan struct{})}
 	if isTerminal(p.stderr) {
 		w.w = p.stderr

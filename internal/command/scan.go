@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -30,7 +30,7 @@ of them with --refresh.
 
 A source that could not be checked is shown as unknown, with the reason and what to do, and never as up to date.`
 
-func (p *program) scanCommand() *cobra.Command {
+func (p *Program) scanCommand() *cobra.Command {
 	var opt scanOptions
 	cmd := &cobra.Command{
 		Use:   "scan",
@@ -51,7 +51,7 @@ func (p *program) scanCommand() *cobra.Command {
 	return cmd
 }
 
-func (p *program) scan(ctx context.Context, opt scanOptions) error {
+func (p *Program) scan(ctx context.Context, opt scanOptions) error {
 	if err := opt.check(); err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (p *program) scan(ctx context.Context, opt scanOptions) error {
 }
 
 // look asks every source and the machine itself at once.
-func (p *program) look(ctx context.Context, m *machine.Machine, sources []source.Source, refresh bool) fleet.Scan {
+func (p *Program) look(ctx context.Context, m *machine.Machine, sources []source.Source, refresh bool) fleet.Scan {
 	scan := fleet.Scan{ScannedAt: m.Now().UTC().Truncate(time.Millisecond)}
 	watch := p.progress()
 	defer watch.stop()

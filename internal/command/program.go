@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"io"
@@ -18,8 +18,11 @@ import (
 	"redflag/internal/source/all"
 )
 
-// program is what the commands share: where they write, and what was made once from the configuration.
-type program struct {
+// Program is what the commands share: where they write, and what was made once from the configuration.
+type Program struct {
+	// Version is the program's own, as the linker set it.
+	Version string
+
 	stdout, stderr io.Writer
 	configFile     string
 	fresh          bool // what registries answered before is not used again
@@ -42,12 +45,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but something is unknown.
 With --exit-code: 10 updates pending, 11 security updates pending; a held, phased or kept back update counts when it is
 a security one, and a newer version tag of an image does not.`
 
-func (p *program) command() *cobra.Command {
+func (p *Program) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "redflag",
 		Short:         "Every pending update on this machine, and the truth about it",
 		Long:          about,
-		Version:       version,
+		Version:       p.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -73,7 +76,6 @@ func (p *program) command() *cobra.Command {
 			c.Args, c.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 	}
-	usageArgs(root)
 	return root
 }
 
@@ -93,7 +95,7 @@ func usageArgs(cmd *cobra.Command) {
 }
 
 // prepare reads the configuration and makes what the commands share.
-func (p *program) prepare() error {
+func (p *Program) prepare() error {
 	dirs, err := machine.Dirs()
 	if err != nil {
 		return err
@@ -112,19 +114,19 @@ func (p *program) prepare() error {
 }
 
 // askAnew makes registries be asked even where their last answer is young.
-func (p *program) askAnew() {
+func (p *Program) askAnew() {
 	p.close()
 	p.fresh = true
 	p.registry = registry.New(p.registryConfig())
 }
 
-func (p *program) close() {
+func (p *Program) close() {
 	if p.registry != nil {
 		p.registry.Close()
 	}
 }
 
-func (p *program) registryConfig() registry.Config {
+func (p *Program) registryConfig() registry.Config {
 	hosts := map[string]registry.HostConfig{}
 	for name, r := range p.config.Registries {
 		hosts[name] = registry.HostConfig{Mirrors: r.Mirrors, PlainHTTP: r.PlainHTTP, CA: r.CA, Cert: r.Cert, Key: r.Key}
@@ -135,13 +137,13 @@ func (p *program) registryConfig() registry.Config {
 		Hosts:        hosts,
 		DockerConfig: dockerConfigDir(),
 		CertsDir:     "/etc/docker/certs.d",
-		UserAgent:    "redflag/" + version,
+		UserAgent:    "redflag/" + p.Version,
 		Log:          p.log(),
 	}
 }
 
 // tagLifetime is how long a registry's answer is used again, as the registry client has it: less than 0 is never.
-func (p *program) tagLifetime() time.Duration {
+func (p *Program) tagLifetime() time.Duration {
 	switch configured := p.config.TagLifetime; {
 	case p.fresh || configured != nil && *configured == 0:
 		return -1
@@ -163,7 +165,7 @@ func dockerConfigDir() string {
 	return home + "/.docker"
 }
 
-func (p *program) log() *slog.Logger {
+func (p *Program) log() *slog.Logger {
 	return slog.New(tint.NewTextHandler(p.stderr, &tint.Options{
 		Level:       slog.LevelWarn,
 		NoColor:     !colourful(p.stderr),
@@ -180,7 +182,7 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 }
 
 // sources gives the sources to look at: those named, or every one that the machine has.
-func (p *program) sources(m *machine.Machine, names []string) ([]source.Source, error) {
+func (p *Program) sources(m *machine.Machine, names []string) ([]source.Source, error) {
 	known := all.Sources(all.Options{Registry: p.registry, StateDir: p.dirs.State, AptHook: aptHook()})
 	if len(names) == 0 {
 		return slices.DeleteFunc(known, func(s source.Source) bool { return !s.Present(m) }), nil
@@ -198,7 +200,7 @@ func (p *program) sources(m *machine.Machine, names []string) ([]source.Source, 
 }
 
 // completeSources offers the names of the sources to the shell.
-func (p *program) completeSources(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+func (p *Program) completeSources(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var words []string
 	for _, s := range all.Sources(all.Options{}) {
 		words = append(words, s.Name())

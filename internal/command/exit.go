@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -34,7 +34,7 @@ func (u usageError) Unwrap() error { return u.err }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // tell prints an error for a person and gives the exit code that goes with it.
-func (p *program) tell(ctx context.Context, err error) int {
+func (p *Program) tell(ctx context.Context, err error) int {
 	var code exitCode
 	var usage usageError
 	switch {

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"encoding/csv"
@@ -35,7 +35,7 @@ func (v *view) check() error {
 }
 
 // print shows a scan on standard output. As JSON it is one document and nothing else: the contract of docs/json.md.
-func (p *program) print(scan fleet.Scan, v view) error {
+func (p *Program) print(scan fleet.Scan, v view) error {
 	switch v.format {
 	case "json":
 		return writeJSON(p.stdout, scan)

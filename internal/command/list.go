@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"errors"
@@ -13,10 +13,10 @@ import (
 	"redflag/internal/memory"
 )
 
-func (p *program) now() time.Time { return time.Now() }
+func (p *Program) now() time.Time { return time.Now() }
 
 // remembered gives the last scan, or an error that says how to make one.
-func (p *program) remembered() (fleet.Scan, error) {
+func (p *Program) remembered() (fleet.Scan, error) {
 	scan, err := memory.Load(p.dirs.State)
 	if errors.Is(err, memory.ErrEmpty) {
 		return scan, &fleet.Unknown{Because: "this machine was not scanned yet by this user", Remedy: "run `redflag scan`", Err: err}
@@ -28,7 +28,7 @@ const aboutList = `Prints what the last scan found, at once: nothing is read but
 
 An update that later scans could neither confirm nor rule out is kept, and said to be not confirmed.`
 
-func (p *program) listCommand() *cobra.Command {
+func (p *Program) listCommand() *cobra.Command {
 	var v view
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -43,7 +43,7 @@ func (p *program) listCommand() *cobra.Command {
 	return cmd
 }
 
-func (p *program) list(v view) error {
+func (p *Program) list(v view) error {
 	if err := v.check(); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (p *program) list(v view) error {
 	return verdict(scan, false)
 }
 
-func (p *program) statusCommand() *cobra.Command {
+func (p *Program) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "What was scanned when, what is unknown and why, what needs a reboot",
@@ -72,7 +72,7 @@ func (p *program) statusCommand() *cobra.Command {
 	}
 }
 
-func (p *program) status() error {
+func (p *Program) status() error {
 	scan, err := p.remembered()
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (p *program) status() error {
 	return verdict(scan, false)
 }
 
-func (p *program) statusOfHost(r report, h fleet.Host) {
+func (p *Program) statusOfHost(r report, h fleet.Host) {
 	if h.Reboot.Needed == fleet.NotNeeded {
 		fmt.Fprintln(p.stdout, "no reboot needed")
 	}
@@ -116,7 +116,7 @@ func (p *program) statusOfHost(r report, h fleet.Host) {
 }
 
 // statusOfBudgets says how many pulls the registries have left for us, as they last said.
-func (p *program) statusOfBudgets(now time.Time) {
+func (p *Program) statusOfBudgets(now time.Time) {
 	for _, b := range p.registry.Budgets() {
 		if b.Limit > 0 {
 			fmt.Fprintf(p.stdout, "%s: %d of %d pulls left in %s, said %s\n", b.Host, b.Remaining, b.Limit,
@@ -136,7 +136,7 @@ func span(d time.Duration) string {
 	return d.String()
 }
 
-func (p *program) showCommand() *cobra.Command {
+func (p *Program) showCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "show NAME...",
@@ -158,7 +158,7 @@ NAME is a package (openssl, or openssl:amd64), an image as a container names it 
 	return cmd
 }
 
-func (p *program) show(names []string, format string) error {
+func (p *Program) show(names []string, format string) error {
 	if format != "table" && format != "json" {
 		return usagef("--format %s: choose one of table, json", format)
 	}
@@ -188,7 +188,7 @@ func (p *program) show(names []string, format string) error {
 }
 
 // completeUpdates offers the names in the last scan to the shell.
-func (p *program) completeUpdates() []string {
+func (p *Program) completeUpdates() []string {
 	if p.prepare() != nil {
 		return nil
 	}

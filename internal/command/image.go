@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 	"redflag/internal/tag"
 )
 
-func (p *program) imageCommand() *cobra.Command {
+func (p *Program) imageCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "image",
 		Short: "Ask a registry about images; no container engine is needed",
@@ -40,7 +40,7 @@ type imageOptions struct {
 	format, platform string
 }
 
-func (p *program) imageCheckCommand() *cobra.Command {
+func (p *Program) imageCheckCommand() *cobra.Command {
 	var opt imageOptions
 	cmd := &cobra.Command{
 		Use:   "check REF...",
@@ -85,7 +85,7 @@ type newerTags struct {
 // asksAtOnce bounds how many images are looked at side by side; the registry client bounds the requests itself.
 const asksAtOnce = 16
 
-func (p *program) imageCheck(ctx context.Context, args []string, opt imageOptions) error {
+func (p *Program) imageCheck(ctx context.Context, args []string, opt imageOptions) error {
 	if opt.format != "table" && opt.format != "json" {
 		return usagef("--format %s: choose one of table, json", opt.format)
 	}
@@ -143,7 +143,7 @@ func parsePlatform(s string) (registry.Platform, error) {
 }
 
 // askImage learns what it can of one image; what it could not learn beside the digest is a remark.
-func (p *program) askImage(ctx context.Context, ref reference.Named, platform registry.Platform) imageAnswer {
+func (p *Program) askImage(ctx context.Context, ref reference.Named, platform registry.Platform) imageAnswer {
 	a := imageAnswer{Name: reference.FamiliarString(ref), Platforms: []string{}, Remarks: []string{}, Platform: platform.String()}
 	canonical, err := p.pointsTo(ctx, ref, &a)
 	if err != nil {
@@ -175,7 +175,7 @@ func (a *imageAnswer) remark(what string, err error) {
 }
 
 // pointsTo resolves a tag, or takes the digest that a reference names after asking whether it exists.
-func (p *program) pointsTo(ctx context.Context, ref reference.Named, a *imageAnswer) (reference.Canonical, error) {
+func (p *Program) pointsTo(ctx context.Context, ref reference.Named, a *imageAnswer) (reference.Canonical, error) {
 	if canonical, ok := ref.(reference.Canonical); ok {
 		exists, err := p.registry.Exists(ctx, canonical)
 		if err == nil && !exists {
@@ -197,7 +197,7 @@ func (p *program) pointsTo(ctx context.Context, ref reference.Named, a *imageAns
 }
 
 // describe reads what lies behind a digest, for one platform.
-func (p *program) describe(ctx context.Context, ref reference.Canonical, platform registry.Platform, a *imageAnswer) error {
+func (p *Program) describe(ctx context.Context, ref reference.Canonical, platform registry.Platform, a *imageAnswer) error {
 	content, err := p.registry.Content(ctx, ref)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"encoding/json"
@@ -32,7 +32,7 @@ func newDebian(t testing.TB) debian {
 		t.Fatal(err)
 	}
 	d.in("root", nil, "apt-get", "update", "-q", "-o", "Acquire::Languages=none")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(d.root, "usr/local/bin/redflag"), ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(d.root, "usr/local/bin/redflag"), "redflag/cmd/redflag")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v: %s", err, out)

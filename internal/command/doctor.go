@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -28,7 +28,7 @@ a file that it writes to the state and cache folders and takes away again.
 
 Its output has no secrets in it: it is meant for a report of a defect.`
 
-func (p *program) doctorCommand() *cobra.Command {
+func (p *Program) doctorCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "What works here, what does not, and what to do",
@@ -75,10 +75,10 @@ func (d *doctor) try(what, detail string, err error) {
 	d.tell(broken, what, because, remedy)
 }
 
-func (p *program) doctor(ctx context.Context) error {
+func (p *Program) doctor(ctx context.Context) error {
 	d := &doctor{w: p.stdout, paint: painter(colourful(p.stdout))}
 	m := machine.Local()
-	d.tell(works, "redflag", fmt.Sprintf("%s, %s, %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH), "")
+	d.tell(works, "redflag", fmt.Sprintf("%s, %s, %s/%s", p.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH), "")
 	d.host(machine.Facts(ctx, m))
 	d.try("clock", m.Now().UTC().Format(time.RFC3339), sane(m.Now()))
 	d.user()
@@ -128,7 +128,7 @@ func (d *doctor) user() {
 	d.tell(works, "user", "not root: package updates are seen in full; other users' processes are not", "")
 }
 
-func (d *doctor) configured(p *program) {
+func (d *doctor) configured(p *Program) {
 	if p.config.Path == "" {
 		d.tell(works, "config", "none, and none is needed ("+filepath.Join(p.dirs.Config, "config.toml")+")", "")
 		return
@@ -148,7 +148,7 @@ func writable(dir string) error {
 	return os.Remove(path)
 }
 
-func (d *doctor) remembered(p *program) {
+func (d *doctor) remembered(p *Program) {
 	scan, err := memory.Load(p.dirs.State)
 	if errors.Is(err, memory.ErrEmpty) {
 		d.tell(absent, "last scan", "none yet", "")
