@@ -3,6 +3,8 @@ package apt
 import (
 	"cmp"
 	"slices"
+
+	versions "redflag/internal/version"
 )
 
 // Priorities of versions (apt_preferences(5)).
@@ -33,10 +35,10 @@ func newChoice(p *Package, offered []*version) *choice {
 	record := p.record
 	record.installed = true
 	sorted := append(slices.Clone(offered), &record)
-	slices.SortStableFunc(sorted, func(a, b *version) int { return compareVersions(b.text, a.text) })
+	slices.SortStableFunc(sorted, func(a, b *version) int { return versions.CompareDebian(b.text, a.text) })
 	first := 0 // of those with the version of v
 	for _, v := range sorted {
-		if first < len(c.versions) && compareVersions(c.versions[first].text, v.text) != 0 {
+		if first < len(c.versions) && versions.CompareDebian(c.versions[first].text, v.text) != 0 {
 			first = len(c.versions)
 		}
 		if i := slices.IndexFunc(c.versions[first:], v.same); i >= 0 {
@@ -66,7 +68,7 @@ func (c *choice) choose(p *policy) {
 		if priority == 0 || priority <= best {
 			continue
 		}
-		if priority < priorityDowngrade && compareVersions(v.text, current.text) < 0 {
+		if priority < priorityDowngrade && versions.CompareDebian(v.text, current.text) < 0 {
 			continue
 		}
 		best, c.candidate = priority, i

@@ -30,7 +30,6 @@ func TestOnARealBookworm(t *testing.T) {
 		"a dead mirror is named":                              deadMirror,
 		"apt.conf is read as apt reads it":                    configurationAsApt,
 		"lists are looked for where apt looks":                sourcesAsApt,
-		"versions compare as dpkg compares them":              versionsAsDpkg,
 		"lists are refreshed, or it is told why not":          refreshes,
 		"a lock that is held names its holder":                refreshLocked,
 		"damaged lists are told":                              damagedLists,

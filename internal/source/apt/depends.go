@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"redflag/internal/fleet"
+	versions "redflag/internal/version"
 )
 
 // relation is one alternative of a dependency: a package, and which versions of it will do.
@@ -50,7 +51,7 @@ func parseRelation(text string) relation {
 
 // allows says whether a version will do.
 func (r relation) allows(version string) bool {
-	c := compareVersions(version, r.version)
+	c := versions.CompareDebian(version, r.version)
 	switch r.op {
 	case "":
 		return true

@@ -171,6 +171,8 @@ func isPart(name string, endings []string) bool {
 	return false
 }
 
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
 func isDir(m *machine.Machine, name string) bool {
 	info, err := m.Stat(follow(m, name))
 	return err == nil && info.IsDir()

@@ -1,16 +1,10 @@
 package apt
 
 import (
-	stdcmp "cmp"
-	"fmt"
-	"math/rand/v2"
-	"regexp"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	debversion "github.com/knqyf263/go-deb-version"
 )
 
 // trickyConfiguration has all that apt.conf's grammar allows.
@@ -138,82 +132,4 @@ Targets: Translations
 	if diff := cmp.Diff(theirs, ours); diff != "" || len(theirs) < 20 {
 		l.Errorf("%d lists; - apt's, + ours:\n%s", len(theirs), diff)
 	}
-}
-
-// anyVersion makes versions that are hard to compare.
-func anyVersion(r *rand.Rand) string {
-	pieces := []string{"0", "1", "09", "10", "a", "Z", "~", "~~", "+", ".", "-", "-0", "+b1", "deb12u1", "~rc1", "99999999999999999999", "00"}
-	v := fmt.Sprint(r.IntN(3))
-	for range r.IntN(6) {
-		v += pieces[r.IntN(len(pieces))]
-	}
-	if r.IntN(3) == 0 {
-		v = fmt.Sprint(r.IntN(3)) + ":" + v
-	}
-	return strings.TrimRight(v, "-") // a hyphen and no revision is no version to dpkg
-}
-
-// versionsAsDpkg compares our order of versions with dpkg's.
-func versionsAsDpkg(l *lab) {
-	r := rand.New(rand.NewPCG(1, 2))
-	var script strings.Builder
-	var pairs [][2]string
-	for range 700 {
-		a, b := anyVersion(r), anyVersion(r)
-		pairs = append(pairs, [2]string{a, b})
-		fmt.Fprintf(&script, "if dpkg --compare-versions '%s' lt '%s' 2>/dev/null; then echo -1; elif dpkg --compare-versions '%s' gt '%s' 2>/dev/null; then echo 1; else echo 0; fi\n", a, b, a, b)
-	}
-	l.write("/srv/compare", script.String())
-	for i, line := range strings.Fields(string(l.sh("sh /srv/compare"))) {
-		if ours := fmt.Sprint(compareVersions(pairs[i][0], pairs[i][1])); ours != line {
-			l.Errorf("%q and %q compare as %s, dpkg says %s", pairs[i][0], pairs[i][1], ours, line)
-		}
-	}
-}
-
-func TestVersionsCompareAsInAnotherImplementation(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	for range 50_000 {
-		sameOrder(t, anyVersion(r), anyVersion(r))
-	}
-}
-
-// tooLong is a number that go-deb-version, which counts in 64 bits, does not know from another.
-var tooLong = regexp.MustCompile(`[0-9]{18}`)
-
-// sameOrder compares two versions here and in go-deb-version, where that takes them for versions.
-func sameOrder(t *testing.T, a, b string) {
-	t.Helper()
-	x, errX := debversion.NewVersion(a)
-	y, errY := debversion.NewVersion(b)
-	if errX != nil || errY != nil || tooLong.MatchString(a+" "+b) {
-		return
-	}
-	if ours, theirs := compareVersions(a, b), stdcmp.Compare(x.Compare(y), 0); ours != theirs {
-		t.Errorf("%q and %q compare as %d, go-deb-version says %d", a, b, ours, theirs)
-	}
-}
-
-func FuzzCompareVersions(f *testing.F) {
-	for _, v := range []string{"1:2.36.1-8+deb12u1", "0.0~git20230101-1", "1.0-0", "", ":", "-", "~", "255.4-1ubuntu8.19", "5.2.15-2+b13"} {
-		f.Add(v, "1.0")
-	}
-	f.Fuzz(func(t *testing.T, a, b string) {
-		if compareVersions(a, b) != -compareVersions(b, a) || compareVersions(a, a) != 0 {
-			t.Errorf("no order of %q and %q", a, b)
-		}
-		for _, c := range a + b {
-			if !strings.ContainsRune("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.+-~:", c) {
-				return
-			}
-		}
-		if strings.Count(a, ":") < 2 && strings.Count(b, ":") < 2 && len(epochOf(a))+len(epochOf(b)) < 12 {
-			sameOrder(t, a, b)
-		}
-	})
-}
-
-func epochOf(v string) string {
-	epoch, _ := cutEpoch(v)
-	return epoch
 }

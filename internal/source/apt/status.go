@@ -88,7 +88,7 @@ func readJournal(m *machine.Machine, dir string) ([]*Package, error) {
 	}
 	var all []*Package
 	for _, file := range files {
-		if digits(file.Name()) != len(file.Name()) {
+		if strings.Trim(file.Name(), "0123456789") != "" {
 			continue
 		}
 		data, err := m.ReadFile(path.Join(dir, file.Name()), maxStanza)

@@ -1,13 +1,13 @@
-package apt
+package version
 
 import (
 	"cmp"
 	"strings"
 )
 
-// compareVersions orders two versions as dpkg does (deb-version(7)): by epoch, by upstream version, by revision; a tilde comes before
-// everything, even the end. It takes any text and never fails.
-func compareVersions(a, b string) int {
+// CompareDebian orders two versions as dpkg does (deb-version(7)): by epoch, by upstream version, by revision; a tilde comes before
+// everything, even the end. It gives -1, 0 or 1, as cmp.Compare does; it takes any text and never fails.
+func CompareDebian(a, b string) int {
 	epochA, restA := cutEpoch(a)
 	epochB, restB := cutEpoch(b)
 	if c := compareDigits(epochA, epochB); c != 0 {
