@@ -382,10 +382,13 @@ func TestWhoWantsNoOldAnswersGetsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := l.push(t, "app:2", image(t, amd64, nil))
-	for life, tags := range map[time.Duration]string{0: "1", -1: "1 2"} {
-		cfg.TagLifetime = life
-		if got, err := start(t, cfg).Tags(t.Context(), l.ref(t, "app:1")); err != nil || strings.Join(got, " ") != tags {
-			t.Errorf("lifetime %d: tags %q, %v", life, got, err)
+	for _, c := range []struct {
+		life time.Duration
+		tags string
+	}{{0, "1"}, {-1, "1 2"}} { // in this order: who asks anew, remembers anew
+		cfg.TagLifetime = c.life
+		if got, err := start(t, cfg).Tags(t.Context(), l.ref(t, "app:1")); err != nil || strings.Join(got, " ") != c.tags {
+			t.Errorf("lifetime %d: tags %q, %v", c.life, got, err)
 		}
 	}
 	a, err := start(t, cfg).ResolveWithin(t.Context(), l.ref(t, "app:2"), time.Hour)
