@@ -98,7 +98,7 @@ func (p *Program) doctor(ctx context.Context) error {
 }
 
 func (d *doctor) host(h fleet.Host) {
-	d.tell(works, "host", strings.Join([]string{h.Name, h.OS, h.Kernel, h.Arch}, " · "), "")
+	d.tell(works, "host", strings.Join([]string{h.Name, h.OS, h.Kernel, h.Arch, "virtualisation: " + h.Virtualisation}, " · "), "")
 	if h.Reboot.Needed == fleet.NeedUnknown {
 		d.tell(absent, "reboot", "unknown: "+strings.Join(h.Reboot.Because, "; "), "")
 	}

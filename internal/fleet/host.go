@@ -13,10 +13,15 @@ type Host struct {
 	// Kernel is the running kernel's release: 6.1.0-28-amd64.
 	Kernel string `json:"kernel"`
 	// Arch is the machine's architecture as Go names it: amd64, arm64.
-	Arch     string    `json:"arch"`
-	BootedAt time.Time `json:"booted_at,omitzero"`
-	Reboot   Reboot    `json:"reboot"`
-	Restart  Restart   `json:"restart"`
+	Arch string `json:"arch"`
+	// Virtualisation is one word for what it runs in: docker, podman, lxc, systemd-nspawn, wsl or container; kvm, vmware, hyper-v, xen,
+	// virtualbox, parallels, bhyve, apple or vm; none for a real machine; unknown where nothing tells.
+	Virtualisation string `json:"virtualisation"`
+	// Addresses are its own global unicast addresses, IPv4 first, at most 32; those of networks that container engines make are not.
+	Addresses []string  `json:"addresses"`
+	BootedAt  time.Time `json:"booted_at,omitzero"`
+	Reboot    Reboot    `json:"reboot"`
+	Restart   Restart   `json:"restart"`
 }
 
 // Need is one of three answers to whether something is needed.

@@ -49,9 +49,11 @@ func factsElsewhere(m *Machine, goos string) fleet.Host {
 	return h
 }
 
-// identity gives a host's name and system, with what stands for them where no os-release does.
+// identity gives a host's name, system and place, with what stands for them where no os-release does.
 func identity(m *Machine, system, id string) fleet.Host {
-	h := fleet.Host{Name: m.hostname(), OS: system, OSID: id, Arch: runtime.GOARCH}
+	h := fleet.Host{
+		Name: m.hostname(), OS: system, OSID: id, Arch: runtime.GOARCH, Virtualisation: m.virtualisation(), Addresses: m.addresses(),
+	}
 	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} { // os-release(5): the first one that exists
 		data, err := m.ReadFile(file, maxFact)
 		if err != nil {

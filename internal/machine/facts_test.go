@@ -37,6 +37,7 @@ func TestFactsOfAServerAfterAnUpgrade(t *testing.T) {
 	want := fleet.Host{
 		Name: "web1", OS: "Debian GNU/Linux 12 (bookworm)", OSID: "debian", OSVersion: "12",
 		Kernel: "6.1.0-28-amd64", Arch: runtime.GOARCH, BootedAt: time.Date(2026, 3, 1, 6, 30, 0, 0, time.UTC),
+		Virtualisation: "kvm", Addresses: []string{},
 		Reboot: fleet.Reboot{Needed: fleet.Needed, Because: []string{
 			"updated packages ask for it: libc6, linux-image-6.1.0-30-amd64",
 			"kernel 6.1.0-30-amd64 is installed, 6.1.0-28-amd64 is running",
@@ -61,6 +62,7 @@ func TestFactsOfAServerThatNeedsNothing(t *testing.T) {
 	got := factsOfLinux(t.Context(), recorded(t, "noble-clean"))
 	want := fleet.Host{
 		Name: "db1", OS: "Ubuntu 24.04.1 LTS", OSID: "ubuntu", OSVersion: "24.04", Kernel: "6.8.0-49-generic", Arch: runtime.GOARCH,
+		Virtualisation: "none", Addresses: []string{},
 		BootedAt: time.Date(2026, 3, 1, 6, 30, 0, 0, time.UTC),
 		Reboot:   fleet.Reboot{Needed: fleet.NotNeeded, Because: []string{}},
 		Restart:  fleet.Restart{Needed: fleet.NotNeeded, Services: []fleet.Service{}},
@@ -75,6 +77,9 @@ func TestTheKernelOfAContainerIsItsHosts(t *testing.T) {
 	if diff := cmp.Diff(fleet.Reboot{Needed: fleet.NotNeeded, Because: []string{}}, got.Reboot); diff != "" {
 		t.Error(diff)
 	}
+	if got.Virtualisation != "container" {
+		t.Errorf("it runs in %q", got.Virtualisation)
+	}
 	want := []fleet.Service{{Name: "app", Kind: "process", PIDs: []int{7}, Files: []string{"/usr/bin/app"}}}
 	if diff := cmp.Diff(want, got.Restart.Services); diff != "" {
 		t.Errorf("our own container is no owner to name:\n%s", diff)
@@ -86,6 +91,9 @@ func TestAMachineThatTellsNothingIsUnknown(t *testing.T) {
 	if got.Name == "" || got.OS != "Linux" || got.OSID != "linux" || got.Kernel != "" || !got.BootedAt.IsZero() {
 		t.Errorf("got %+v", got)
 	}
+	if got.Virtualisation != "unknown" || got.Addresses == nil {
+		t.Errorf("it runs in %q and has the addresses %#v", got.Virtualisation, got.Addresses)
+	}
 	if got.Reboot.Needed != fleet.NeedUnknown || len(got.Reboot.Because) == 0 {
 		t.Errorf("reboot: %+v", got.Reboot)
 	}
@@ -96,6 +104,9 @@ func TestAMachineThatTellsNothingIsUnknown(t *testing.T) {
 
 func TestOtherSystemsSayThatTheyCannotTell(t *testing.T) {
 	got := factsElsewhere(&Machine{Root: t.TempDir()}, "windows")
+	if got.Virtualisation != "unknown" || got.Addresses == nil {
+		t.Errorf("it runs in %q and has the addresses %#v", got.Virtualisation, got.Addresses)
+	}
 	if got.Name == "" || got.OS != "Windows" || got.OSID != "windows" || got.Arch != runtime.GOARCH {
 		t.Errorf("got %+v", got)
 	}

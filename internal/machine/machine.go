@@ -22,11 +22,13 @@ type Machine struct {
 	Runner Runner
 	// Now is its clock.
 	Now func() time.Time
+	// Interfaces lists its network interfaces; nil where it has none.
+	Interfaces func() ([]Interface, error)
 }
 
 // Local is the computer that we run on.
 func Local() *Machine {
-	return &Machine{Root: "/", Runner: Exec{}, Now: time.Now}
+	return &Machine{Root: "/", Runner: Exec{}, Now: time.Now, Interfaces: localInterfaces}
 }
 
 // Path gives the place on this computer of a file of the machine. The name is absolute on the machine.

@@ -100,31 +100,7 @@ func (m *Machine) rebuilt(release string) bool {
 }
 
 // contained says whether the machine is a container or a chroot: something whose kernel is not its own.
-func (m *Machine) contained() bool {
-	for _, file := range []string{"/.dockerenv", "/run/.containerenv", "/run/systemd/container"} {
-		if _, err := m.Stat(file); err == nil {
-			return true
-		}
-	}
-	if data, err := m.ReadFile("/proc/1/cgroup", maxFact); err == nil && ownerOf(data, "").kind == container {
-		return true
-	}
-	environ, err := m.ReadFile("/proc/1/environ", maxFact)
-	if err == nil && (hasVariable(environ, "container") || hasVariable(environ, "KUBERNETES_SERVICE_HOST")) {
-		return true
-	}
-	return m.chrooted()
-}
-
-// hasVariable looks for a variable that is set to something in a process's environment.
-func hasVariable(environ []byte, name string) bool {
-	for v := range strings.SplitSeq(string(environ), "\x00") {
-		if value, ok := strings.CutPrefix(v, name+"="); ok && value != "" {
-			return true
-		}
-	}
-	return false
-}
+func (m *Machine) contained() bool { return m.container() != "" || m.chrooted() }
 
 // chrooted says whether process 1 has another root folder than we have; without root nobody can tell.
 func (m *Machine) chrooted() bool {
