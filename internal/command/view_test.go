@@ -25,7 +25,7 @@ func example() fleet.Scan {
 		ScannedAt: noon,
 		Host: fleet.Host{
 			Name: "web1", OS: "Debian GNU/Linux 12 (bookworm)", OSID: "debian", OSVersion: "12", Kernel: "6.1.0-28-amd64", Arch: "amd64",
-			Virtualisation: "kvm", Addresses: []string{"192.0.2.7", "2001:db8::7"},
+			Virtualisation: "kvm", Addresses: []string{"192.0.2.7", "2001:db8::7"}, Engines: []fleet.Engine{{Name: "docker", Version: "28.5.2"}},
 			BootedAt: noon.AddDate(0, 0, -40),
 			Reboot:   fleet.Reboot{Needed: fleet.Needed, Because: []string{"kernel 6.1.0-30-amd64 is installed, 6.1.0-28-amd64 runs"}},
 			Restart: fleet.Restart{Needed: fleet.Needed, Because: "3 of 90 processes belong to other users", Services: []fleet.Service{

@@ -18,10 +18,19 @@ type Host struct {
 	// virtualbox, parallels, bhyve, apple or vm; none for a real machine; unknown where nothing tells.
 	Virtualisation string `json:"virtualisation"`
 	// Addresses are its own global unicast addresses, IPv4 first, at most 32; those of networks that container engines make are not.
-	Addresses []string  `json:"addresses"`
-	BootedAt  time.Time `json:"booted_at,omitzero"`
-	Reboot    Reboot    `json:"reboot"`
-	Restart   Restart   `json:"restart"`
+	Addresses []string `json:"addresses"`
+	// Engines are the container engines that answered; absent where none was asked.
+	Engines  []Engine  `json:"engines,omitempty"`
+	BootedAt time.Time `json:"booted_at,omitzero"`
+	Reboot   Reboot    `json:"reboot"`
+	Restart  Restart   `json:"restart"`
+}
+
+// Engine is a container engine on a host.
+type Engine struct {
+	// Name is that of its source of updates: docker, podman.
+	Name    string `json:"name"`
+	Version string `json:"version"`
 }
 
 // Need is one of three answers to whether something is needed.

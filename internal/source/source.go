@@ -44,6 +44,11 @@ type Runner interface {
 	Containers(ctx context.Context, m *machine.Machine) ([]fleet.Container, error)
 }
 
+// Describer is a source that is an engine with a version of its own: one cheap question to it.
+type Describer interface {
+	Describe(ctx context.Context, m *machine.Machine) (fleet.Engine, error)
+}
+
 // Options steer a scan.
 type Options struct {
 	// Refresh fetches metadata first, where the source can and may.

@@ -15,11 +15,7 @@ import (
 // engine that does not answer it is an error: half a list would say that the rest is gone.
 func (s *Source) Containers(ctx context.Context, m *machine.Machine) ([]fleet.Container, error) {
 	engines, err := s.engines(ctx, m)
-	defer func() {
-		for _, e := range engines {
-			e.close()
-		}
-	}()
+	defer closeAll(engines)
 	if err != nil {
 		return nil, err
 	}

@@ -72,11 +72,7 @@ func (s *Source) Present(m *machine.Machine) bool {
 // unknown.
 func (s *Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, error) {
 	engines, lost := s.engines(ctx, m)
-	defer func() {
-		for _, e := range engines {
-			e.close()
-		}
-	}()
+	defer closeAll(engines)
 	subjects, blind := look(ctx, engines)
 	if ctx.Err() != nil {
 		return fleet.Finding{}, ctx.Err()
@@ -107,6 +103,12 @@ func (s *Source) engines(ctx context.Context, m *machine.Machine) ([]*engine, er
 		engines = append(engines, e)
 	}
 	return engines, errors.Join(errs...)
+}
+
+func closeAll(engines []*engine) {
+	for _, e := range engines {
+		e.close()
+	}
 }
 
 // look asks every engine what it runs. One that does not say is in the error; the others' subjects are there all the same.
