@@ -5,11 +5,13 @@ package agent
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"redflag/internal/fleet"
@@ -18,8 +20,9 @@ import (
 
 // View is a host as one look has it.
 type View struct {
-	Host       fleet.Host
-	Findings   []fleet.Finding
+	Host     fleet.Host
+	Findings []fleet.Finding
+	// Packages and Containers are whole, or nil where they could not be listed: then the server keeps what it has.
 	Packages   []fleet.Package
 	Containers []fleet.Container
 }
@@ -28,27 +31,44 @@ type View struct {
 type Server interface {
 	CheckIn(ctx context.Context, in wire.CheckIn) (send []string, err error)
 	Report(ctx context.Context, r wire.Report) (send []string, err error)
+	Orders(ctx context.Context, w wire.Wait) ([]wire.SignedOrder, error)
+	Result(ctx context.Context, r wire.Result) error
 }
 
-// Agent tells a server about a host. It must not be used by two goroutines at once.
+// Look takes a look at the host.
+type Look func(ctx context.Context, opt wire.Scan) (View, error)
+
+// Agent tells a server about a host.
 type Agent struct {
 	server Server
 	state  *State
-	look   func(context.Context) (View, error)
+	look   Look
 	log    *slog.Logger
+	// Version is the program's, for the server to show.
+	Version string
+	// session names this run of the agent, and sequence counts its reports.
+	session  string
+	sequence int64
+	// turn is held by the round that goes on.
+	turn sync.Mutex
 }
 
-// New makes an agent. Look takes a look at the host; the state is what the agent keeps on disk.
-func New(server Server, state *State, look func(context.Context) (View, error), log *slog.Logger) *Agent {
-	return &Agent{server: server, state: state, look: look, log: log}
+// New makes an agent. The state is what it keeps on disk.
+func New(server Server, state *State, look Look, log *slog.Logger) *Agent {
+	return &Agent{server: server, state: state, look: look, log: log, session: rand.Text()[:sessionLetters]}
 }
+
+// sessionLetters of base32 are 60 random bits: enough for the runs of one host, and short in a check-in.
+const sessionLetters = 12
 
 // maxSends bounds the reports of one round: what the server could not use is sent once more, whole.
 const maxSends = 2
 
-// Round looks at the host once, and tells the server what it does not know.
-func (a *Agent) Round(ctx context.Context) error {
-	view, err := a.look(ctx)
+// Round looks at the host once, and tells the server what it does not know. One round goes on at a time.
+func (a *Agent) Round(ctx context.Context, opt wire.Scan) error {
+	a.turn.Lock()
+	defer a.turn.Unlock()
+	view, err := a.look(ctx, opt)
 	if err != nil {
 		return fmt.Errorf("look at the host: %w", err)
 	}
@@ -56,7 +76,7 @@ func (a *Agent) Round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in := wire.CheckIn{Level: wire.Level, State: parts.State(), Scanned: map[string]int64{}, AsOf: map[string]int64{}}
+	in := wire.CheckIn{Level: wire.Level, Session: a.session, State: parts.State(), Scanned: map[string]int64{}, AsOf: map[string]int64{}}
 	for _, f := range view.Findings {
 		in.Scanned[f.Source] = f.ScannedAt.Unix()
 		if !f.AsOf.IsZero() {
@@ -82,13 +102,10 @@ func (a *Agent) Round(ctx context.Context) error {
 	return errors.New("the server asks again and again for " + strings.Join(send, ", "))
 }
 
-// report sends the parts that the server wants. Its sequence number is on disk before it goes, so that none is ever used twice.
+// report sends the parts that the server wants.
 func (a *Agent) report(ctx context.Context, view View, parts wire.Digests, send []string) ([]string, error) {
-	sequence, err := a.state.nextSequence()
-	if err != nil {
-		return nil, err
-	}
-	r := wire.Report{Level: wire.Level, Sequence: sequence, Digests: wire.Digests{}}
+	a.sequence++
+	r := wire.Report{Level: wire.Level, Session: a.session, Sequence: a.sequence, Agent: a.Version, Digests: wire.Digests{}}
 	for _, part := range send {
 		if _, ours := parts[part]; !ours {
 			// The server knows of a source that is here no more.

@@ -42,7 +42,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door := httptest.NewServer(server.New(server.Config{Store: s, OrderKey: make([]byte, 32)}).Agents())
+	door := httptest.NewServer(server.New(server.Config{Store: s, OrderKey: ed25519.NewKeyFromSeed(make([]byte, 32))}).Agents())
 	t.Cleanup(func() {
 		door.Close()
 		if err := s.Close(); err != nil {
@@ -88,11 +88,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 // agent starts the agent, with what its folder has.
 func (w *world) agent(t testing.TB) *Agent {
 	t.Helper()
-	state, err := OpenState(w.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return New(w.client, state, func(context.Context) (View, error) { return w.view, nil }, slog.New(slog.DiscardHandler))
+	return New(w.client, OpenState(w.dir), func(context.Context, wire.Scan) (View, error) { return w.view, nil }, slog.New(slog.DiscardHandler))
 }
 
 // check holds what is stored to what the host has.
@@ -148,7 +144,7 @@ func TestWhateverIsLostTheNextRoundMakesGood(t *testing.T) {
 			case "answer":
 				w.after = true
 			case "second answer":
-				_ = a.Round(rt.Context())
+				_ = a.Round(rt.Context(), wire.Scan{})
 				w.after = true
 			case "packages":
 				_ = os.Remove(filepath.Join(w.dir, packagesFile))
@@ -156,32 +152,20 @@ func TestWhateverIsLostTheNextRoundMakesGood(t *testing.T) {
 			case "process":
 				a = w.agent(t)
 			}
-			if err := a.Round(rt.Context()); err != nil && !errors.Is(err, errLost) {
+			if err := a.Round(rt.Context(), wire.Scan{}); err != nil && !errors.Is(err, errLost) {
 				rt.Fatal(err)
 			}
 		}
 		w.before, w.after = false, false
-		if err := a.Round(rt.Context()); err != nil {
+		if err := a.Round(rt.Context(), wire.Scan{}); err != nil {
 			rt.Fatal(err)
 		}
 		w.check(rt)
 		w.posts = nil
-		if err := a.Round(rt.Context()); err != nil || len(w.posts) != 1 {
+		if err := a.Round(rt.Context(), wire.Scan{}); err != nil || len(w.posts) != 1 {
 			rt.Fatalf("with nothing new: %d requests, %v", len(w.posts), err)
 		}
 	})
-}
-
-func TestAStateThatIsDamagedAsksForANewEnrolment(t *testing.T) {
-	dir := t.TempDir()
-	for _, damage := range []string{"", "x\n"} {
-		if err := os.WriteFile(filepath.Join(dir, sequenceFile), []byte(damage), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := OpenState(dir); err == nil || !strings.Contains(err.Error(), dir) {
-			t.Errorf("%q: %v", damage, err)
-		}
-	}
 }
 
 func TestWaitsSpreadGrowAndObey(t *testing.T) {

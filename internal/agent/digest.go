@@ -32,11 +32,15 @@ func digest(v View) (wire.Digests, error) {
 	if err := add(partHost, v.Host); err != nil {
 		return nil, err
 	}
-	if err := add(partPackages, v.Packages); err != nil {
-		return nil, err
+	if v.Packages != nil {
+		if err := add(partPackages, v.Packages); err != nil {
+			return nil, err
+		}
 	}
-	if err := add(partContainers, v.Containers); err != nil {
-		return nil, err
+	if v.Containers != nil {
+		if err := add(partContainers, v.Containers); err != nil {
+			return nil, err
+		}
 	}
 	for _, f := range v.Findings {
 		if err := add(partFinding+f.Source, timeless(f)); err != nil {

@@ -5,9 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -16,51 +14,26 @@ import (
 	"redflag/internal/wire"
 )
 
-// State is what an agent keeps on disk: the number of its last report, and the list of packages that the server has acknowledged,
-// against which changes are sent. Losing the second costs one whole list; losing the first asks for a new enrolment.
+// State is what an agent keeps on disk: the list of packages that the server has acknowledged, against which changes are sent. Losing
+// it costs one whole list.
 type State struct {
-	dir      string
-	sequence int64
+	dir string
 	// base is the digest of the acknowledged list; empty where there is none.
 	base     string
 	packages map[fleet.Package]bool
 }
 
 const (
-	sequenceFile = "sequence"
 	packagesFile = "packages.json.gz"
 	// maxPackages bounds what is read back: 20,000 packages are 2 MB.
 	maxPackages = 32 << 20
 )
 
-// OpenState reads the state in a folder, which need not exist yet.
-func OpenState(dir string) (*State, error) {
+// OpenState reads the state in a folder, which need not exist yet. A damaged file is as good as none.
+func OpenState(dir string) *State {
 	s := &State{dir: dir}
-	data, err := os.ReadFile(filepath.Join(dir, sequenceFile))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, fmt.Errorf("read the agent's state: %w", err)
-	default:
-		if _, err := fmt.Sscanf(string(data), "%d\n", &s.sequence); err != nil {
-			return nil, &fleet.Unknown{
-				Because: "the agent's state in " + dir + " is damaged: it does not say how many reports were sent",
-				Remedy:  "enrol this host again: `redflag agent enroll`", Err: err,
-			}
-		}
-	}
 	s.readPackages()
-	return s, nil
-}
-
-// nextSequence counts one further, on disk first.
-func (s *State) nextSequence() (int64, error) {
-	next := s.sequence + 1
-	if err := machine.WriteFile(filepath.Join(s.dir, sequenceFile), fmt.Appendf(nil, "%d\n", next), 0o600); err != nil {
-		return 0, fmt.Errorf("count the report: %w", err)
-	}
-	s.sequence = next
-	return next, nil
+	return s
 }
 
 // keptPackages is the file of the acknowledged list.

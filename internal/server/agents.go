@@ -21,6 +21,7 @@ type request struct {
 	encoding string
 	address  string // of who is at the other end of the connection, without its port
 	host     fleet.HostID
+	created  time.Time // by the host's clock; it is signed
 	http     *http.Request
 }
 
@@ -55,7 +56,7 @@ func (s *Server) asHost(do route) http.Handler {
 		now := s.cfg.Now()
 		req, err := readRequest(w, r)
 		if err == nil {
-			req.host, err = s.identify(r, req.body, now)
+			err = s.identify(&req, now)
 		}
 		if err != nil {
 			// Whoever cannot say who he is, is counted by his address.
@@ -65,7 +66,7 @@ func (s *Server) asHost(do route) http.Handler {
 			s.refuse(w, r, err)
 			return
 		}
-		if wait := s.hosts.take(req.host.String(), now); wait > 0 {
+		if wait := s.hosts.takeSome(req.host.String(), 1+len(req.body)/turnBytes, now); wait > 0 {
 			s.refuse(w, r, errTooMany{wait})
 			return
 		}
@@ -108,29 +109,30 @@ func addressOf(r *http.Request) string {
 }
 
 // identify says which host a request is of, by its signature.
-func (s *Server) identify(r *http.Request, body []byte, now time.Time) (fleet.HostID, error) {
-	signed, err := wire.ReadSignature(r, body)
+func (s *Server) identify(r *request, now time.Time) error {
+	signed, err := wire.ReadSignature(r.http, r.body)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	id, err := fleet.ParseHostID(signed.KeyID)
 	if err != nil {
-		return 0, wire.ErrUnsigned
+		return wire.ErrUnsigned
 	}
-	key, err := s.known.key(r.Context(), id, now)
+	key, err := s.known.key(r.http.Context(), id, now)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	err = signed.Verify(key, &s.nonces, now)
 	if errors.Is(err, wire.ErrSignature) {
 		// The host may have enrolled again at another process.
-		fresh, readErr := s.known.readAgain(r.Context(), id, now)
+		fresh, readErr := s.known.readAgain(r.http.Context(), id, now)
 		if readErr != nil {
-			return 0, readErr
+			return readErr
 		}
 		err = signed.Verify(fresh.Key, &s.nonces, now)
 	}
-	return id, err
+	r.host, r.created = id, signed.Created
+	return err
 }
 
 // enroll takes a host into the fleet. It proves that it has the key that it brings.
@@ -154,8 +156,9 @@ func (s *Server) enroll(ctx context.Context, r request, now time.Time) (any, err
 		return nil, err
 	}
 	s.known.drop(id)
+	s.changes.note(TopicHosts, id)
 	s.cfg.Log.Info("a host has enrolled", "host", id.String(), "name", e.Host.Name, "address", r.address)
-	return wire.Enrolled{Level: wire.Level, Host: id, Server: s.cfg.OrderKey, Interval: int(s.cfg.Interval / time.Second)}, nil
+	return wire.Enrolled{Level: wire.Level, Host: id, Server: s.cfg.public(), Interval: int(s.cfg.Interval / time.Second)}, nil
 }
 
 // checkIn hears that a host is there, and asks for what is not known of it.
@@ -164,8 +167,11 @@ func (s *Server) checkIn(ctx context.Context, r request, now time.Time) (any, er
 	if err := r.unpack(&c); err != nil {
 		return nil, err
 	}
-	if len(c.Digests) > wire.MaxSources+3 || len(c.Scanned) > wire.MaxSources || len(c.AsOf) > wire.MaxSources {
-		return nil, wire.ErrBounds
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	if err := s.known.session(ctx, r.host, store.Session{Name: c.Session, At: r.created, Address: r.address}, now); err != nil {
+		return nil, err
 	}
 	s.known.note(r.host, store.Seen{At: now, Scanned: c.Scanned, AsOf: c.AsOf})
 	send, err := s.known.missing(ctx, r.host, c, now)
@@ -189,5 +195,6 @@ func (s *Server) report(ctx context.Context, r request, now time.Time) (any, err
 		return nil, err
 	}
 	s.known.drop(r.host)
+	s.changes.note(TopicHosts, r.host)
 	return wire.Reported{Send: send}, nil
 }

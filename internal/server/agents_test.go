@@ -30,7 +30,7 @@ func newFleet(t testing.TB) *fleetOf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := New(Config{Store: s, OrderKey: make([]byte, 32)})
+	srv := New(Config{Store: s, OrderKey: ed25519.NewKeyFromSeed(make([]byte, 32))})
 	door := httptest.NewServer(srv.Agents())
 	t.Cleanup(func() {
 		door.Close()
@@ -72,6 +72,9 @@ func (f *fleetOf) join(t testing.TB, machine string) (*wire.Client, fleet.HostID
 		t.Fatal(err)
 	}
 	c.Signer.KeyID = got.Host.String()
+	if _, err := c.CheckIn(t.Context(), wire.CheckIn{Session: "s1"}); err != nil {
+		t.Fatal(err)
+	}
 	return c, got.Host
 }
 
@@ -80,7 +83,7 @@ func aReport(sequence int64, names ...string) wire.Report {
 	for _, n := range names {
 		f.Updates = append(f.Updates, fleet.Update{Source: "apt", Name: n, From: "1", To: "2"})
 	}
-	return wire.Report{Level: wire.Level, Sequence: sequence, Findings: []fleet.Finding{f}, Digests: wire.Digests{"finding/apt": fmt.Sprint(names)}}
+	return wire.Report{Level: wire.Level, Session: "s1", Sequence: sequence, Findings: []fleet.Finding{f}, Digests: wire.Digests{"finding/apt": fmt.Sprint(names)}}
 }
 
 // code gives the code of a refusal; empty where there is none.
@@ -95,7 +98,7 @@ func code(err error) wire.Code {
 func TestAHostEnrolsReportsAndHasNothingMoreToSay(t *testing.T) {
 	f := newFleet(t)
 	c, id := f.join(t, "m1")
-	in := wire.CheckIn{Level: wire.Level, Digests: wire.Digests{"finding/apt": "[curl]"}}
+	in := wire.CheckIn{Level: wire.Level, Session: "s1", Digests: wire.Digests{"finding/apt": "[curl]"}}
 	if send, err := c.CheckIn(t.Context(), in); err != nil || len(send) != 1 || send[0] != "finding/apt" {
 		t.Fatalf("before the report: %q, %v", send, err)
 	}
@@ -121,10 +124,10 @@ func TestTheSameMachineEnrolledAgainIsTheSameHostAndItsOldKeyIsDead(t *testing.T
 	if first != second {
 		t.Errorf("it was %s and is %s", first, second)
 	}
-	if _, err := fresh.CheckIn(t.Context(), wire.CheckIn{}); err != nil {
+	if _, err := fresh.CheckIn(t.Context(), wire.CheckIn{Session: "s1"}); err != nil {
 		t.Error(err)
 	}
-	if _, err := old.CheckIn(t.Context(), wire.CheckIn{}); code(err) != wire.CodeSignature {
+	if _, err := old.CheckIn(t.Context(), wire.CheckIn{Session: "s1"}); code(err) != wire.CodeSignature {
 		t.Errorf("the old key: %v", err)
 	}
 	if _, third := f.join(t, "m2"); third == first {
@@ -167,7 +170,7 @@ func TestWhoIsNotAHostOfTheFleetIsRefusedWithAReason(t *testing.T) {
 	f.guests.burst = 1000
 	good, id := f.join(t, "m1")
 	other, otherID := f.join(t, "m2")
-	in := wire.CheckIn{}
+	in := wire.CheckIn{Session: "s1"}
 	ask := func(change func(c *wire.Client)) error {
 		c := *good
 		change(&c)
@@ -205,7 +208,7 @@ func TestAReplayChangesNothing(t *testing.T) {
 		sent = r.Clone(context.Background())
 		return http.DefaultTransport.RoundTrip(r)
 	})}
-	if _, err := c.CheckIn(t.Context(), wire.CheckIn{}); err != nil {
+	if _, err := c.CheckIn(t.Context(), wire.CheckIn{Session: "s1"}); err != nil {
 		t.Fatal(err)
 	}
 	sent.Body, _ = sent.GetBody()

@@ -48,14 +48,19 @@ const maxCheckIn = 600
 func TestACheckInWithNothingNewIsSmall(t *testing.T) {
 	f := newFleet(t)
 	c, _ := f.join(t, "m1")
+	const session = "ABCDEFGHJKLM" // as long as an agent's
 	digests := wire.Digests{"host": "AAAAAAAAAAAA", "packages": "AAAAAAAAAAAA", "containers": "AAAAAAAAAAAA", "finding/apt": "AAAAAAAAAAAA", "finding/docker": "AAAAAAAAAAAA"}
 	in := wire.CheckIn{
-		Level: wire.Level, State: digests.State(),
+		Session: session,
+		Level:   wire.Level, State: digests.State(),
 		Scanned: map[string]int64{"apt": 1772452800, "docker": 1772452800}, AsOf: map[string]int64{"apt": 1772452800, "docker": 1772452800},
 	}
-	r := wire.Report{Level: wire.Level, Sequence: 1, Digests: digests, Host: &fleet.Host{Name: "web1"}, Packages: &wire.PackageChange{}, Containers: &wire.ContainerSet{}}
+	r := wire.Report{Session: session, Level: wire.Level, Sequence: 1, Digests: digests, Host: &fleet.Host{Name: "web1"}, Packages: &wire.PackageChange{}, Containers: &wire.ContainerSet{}}
 	for _, source := range []string{"apt", "docker"} {
 		r.Findings = append(r.Findings, fleet.Finding{Source: source, State: fleet.OK})
+	}
+	if _, err := c.CheckIn(t.Context(), in); err != nil {
+		t.Fatal(err)
 	}
 	if send, err := c.Report(t.Context(), r); err != nil || len(send) > 0 {
 		t.Fatal(send, err)

@@ -58,7 +58,7 @@ func TestAHostileAgentIsRefusedAndTouchesNobodyElse(t *testing.T) {
 	}
 	bad, badID := f.join(t, "bad")
 	finding := func(fields string) string {
-		return `{"level":1,"sequence":1,"digests":{},"findings":[{` + fields + `}]}`
+		return `{"level":1,"session":"s1","sequence":1,"digests":{},"findings":[{` + fields + `}]}`
 	}
 	for name, c := range map[string]struct {
 		body     string
@@ -68,8 +68,8 @@ func TestAHostileAgentIsRefusedAndTouchesNobodyElse(t *testing.T) {
 		"no JSON":                 {"<html>", "", http.StatusBadRequest},
 		"nested deep":             {strings.Repeat(`{"host":`, 100_000), "", http.StatusBadRequest},
 		"another type":            {`{"sequence":"one"}`, "", http.StatusBadRequest},
-		"no sequence":             {`{"level":1}`, "", http.StatusUnprocessableEntity},
-		"a sequence below zero":   {`{"sequence":-1}`, "", http.StatusUnprocessableEntity},
+		"no sequence":             {`{"level":1,"session":"s1"}`, "", http.StatusUnprocessableEntity},
+		"a sequence below zero":   {`{"session":"s1","sequence":-1}`, "", http.StatusUnprocessableEntity},
 		"a finding of nothing":    {finding(`"state":"ok"`), "", http.StatusUnprocessableEntity},
 		"a state of its own":      {finding(`"source":"apt","state":"fine"`), "", http.StatusUnprocessableEntity},
 		"unknown, and no reason":  {finding(`"source":"apt","state":"unknown"`), "", http.StatusUnprocessableEntity},
@@ -100,7 +100,7 @@ func TestAHostThatReportsWithoutEndIsSlowedDownAndNoOther(t *testing.T) {
 	quiet, _ := f.join(t, "quiet")
 	refused := 0
 	for range 3 * hostBurst {
-		_, err := loud.CheckIn(t.Context(), wire.CheckIn{})
+		_, err := loud.CheckIn(t.Context(), wire.CheckIn{Session: "s1"})
 		if code(err) == wire.CodeTooMany {
 			refused++
 			continue
@@ -112,7 +112,7 @@ func TestAHostThatReportsWithoutEndIsSlowedDownAndNoOther(t *testing.T) {
 	if refused < hostBurst {
 		t.Errorf("%d of %d were refused", refused, 3*hostBurst)
 	}
-	if _, err := quiet.CheckIn(t.Context(), wire.CheckIn{}); err != nil {
+	if _, err := quiet.CheckIn(t.Context(), wire.CheckIn{Session: "s1"}); err != nil {
 		t.Errorf("the other host: %v", err)
 	}
 }
@@ -121,7 +121,7 @@ func TestAnAnswerThatIsNoServersOfOursIsSaidToBeNone(t *testing.T) {
 	f := newFleet(t)
 	c, _ := f.join(t, "m1")
 	c.Server += "/elsewhere"
-	if _, err := c.CheckIn(t.Context(), wire.CheckIn{}); code(err) != wire.CodeNoRoute {
+	if _, err := c.CheckIn(t.Context(), wire.CheckIn{Session: "s1"}); code(err) != wire.CodeNoRoute {
 		t.Errorf("a path that is not there: %v", err)
 	}
 }
@@ -134,7 +134,7 @@ func TestCheckInsAreWrittenDownAndAFailureKeepsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(2 * time.Millisecond)
-	if _, err := c.CheckIn(t.Context(), wire.CheckIn{}); err != nil {
+	if _, err := c.CheckIn(t.Context(), wire.CheckIn{Session: "s1"}); err != nil {
 		t.Fatal(err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
@@ -160,7 +160,7 @@ func BenchmarkCheckIn(b *testing.B) {
 	if _, err := c.Report(b.Context(), aReport(1, "curl")); err != nil {
 		b.Fatal(err)
 	}
-	in := wire.CheckIn{Level: wire.Level, Digests: wire.Digests{"finding/apt": fmt.Sprint([]string{"curl"})}}
+	in := wire.CheckIn{Session: "s1", Level: wire.Level, Digests: wire.Digests{"finding/apt": fmt.Sprint([]string{"curl"})}}
 	for b.Loop() {
 		if send, err := c.CheckIn(b.Context(), in); err != nil || len(send) > 0 {
 			b.Fatal(send, err)

@@ -76,6 +76,16 @@ func (k *known) key(ctx context.Context, id fleet.HostID, now time.Time) (ed2551
 	return h.Key, err
 }
 
+// session says whether a session may speak for a host. For the one that did so before that is known without asking.
+func (k *known) session(ctx context.Context, id fleet.HostID, session store.Session, now time.Time) error {
+	h, err := k.get(ctx, id, now)
+	if err != nil || h.Session == session.Name {
+		return err
+	}
+	k.drop(id)
+	return k.store.Session(ctx, id, session)
+}
+
 // missing names the parts of a host that are not known as it says they are.
 func (k *known) missing(ctx context.Context, id fleet.HostID, in wire.CheckIn, now time.Time) ([]string, error) {
 	h, err := k.get(ctx, id, now)

@@ -13,6 +13,9 @@ const (
 	guestBurst = 20
 )
 
+// turnBytes is how much of a message one turn carries: the largest take a whole burst.
+const turnBytes = 64 << 10
+
 // limiter gives each name so many turns a second, and a burst of them.
 type limiter struct {
 	rate, burst float64
@@ -32,7 +35,11 @@ func newLimiter(rate, burst float64) *limiter {
 }
 
 // take says how long a name has to wait for its turn: 0 is now.
-func (l *limiter) take(name string, now time.Time) time.Duration {
+func (l *limiter) take(name string, now time.Time) time.Duration { return l.takeSome(name, 1, now) }
+
+// takeSome takes several turns at once, at most a full burst of them.
+func (l *limiter) takeSome(name string, turns int, now time.Time) time.Duration {
+	n := min(float64(turns), l.burst)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep(now)
@@ -45,10 +52,10 @@ func (l *limiter) take(name string, now time.Time) time.Duration {
 	}
 	b.at = now
 	wait := time.Duration(0)
-	if b.tokens < 1 {
-		wait = time.Duration((1 - b.tokens) / l.rate * float64(time.Second))
+	if b.tokens < n {
+		wait = time.Duration((n - b.tokens) / l.rate * float64(time.Second))
 	} else {
-		b.tokens--
+		b.tokens -= n
 	}
 	l.buckets[name] = b
 	return wait

@@ -51,6 +51,9 @@ var refusals = []struct {
 	{wire.ErrBounds, http.StatusUnprocessableEntity, wire.CodeBounds},
 	{store.ErrToken, http.StatusForbidden, wire.CodeToken},
 	{store.ErrSeats, http.StatusForbidden, wire.CodeSeats},
+	{store.ErrClone, http.StatusConflict, wire.CodeClone},
+	{store.ErrLate, http.StatusConflict, wire.CodeLate},
+	{store.ErrNoOrder, http.StatusNotFound, wire.CodeNoRoute},
 	{store.ErrNoHost, http.StatusGone, wire.CodeForgotten},
 }
 

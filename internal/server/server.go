@@ -4,8 +4,8 @@
 package server
 
 import (
-	"context"
-	"errors"
+	"crypto/ed25519"
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"time"
@@ -17,10 +17,12 @@ import (
 // Config is what a server is made with.
 type Config struct {
 	Store *store.Store
-	// OrderKey is the public half of the key that signs orders.
-	OrderKey []byte
+	// OrderKey signs orders.
+	OrderKey ed25519.PrivateKey
 	// Interval is how long agents wait between check-ins.
 	Interval time.Duration
+	// Keep is how long history is kept.
+	Keep time.Duration
 	// Log gets what an operator should know; nil means none.
 	Log *slog.Logger
 	// Now is the clock; nil means time.Now.
@@ -32,17 +34,24 @@ const DefaultInterval = 5 * time.Minute
 
 // Server answers agents and people. It is safe for many goroutines.
 type Server struct {
-	cfg    Config
-	known  *known
-	nonces wire.Nonces
-	guests *limiter // of addresses that nobody vouches for yet
-	hosts  *limiter // of hosts
+	cfg      Config
+	name     string // of this process among those on one database
+	known    *known
+	orders   *orders
+	changes  *changes
+	nonces   wire.Nonces
+	guests   *limiter      // of addresses that nobody vouches for yet
+	hosts    *limiter      // of hosts
+	stopping chan struct{} // closed when waiting requests should return
 }
 
 // New makes a server. It serves as soon as its handlers do, and [Server.Run] must run beside them.
 func New(cfg Config) *Server {
 	if cfg.Interval == 0 {
 		cfg.Interval = DefaultInterval
+	}
+	if cfg.Keep == 0 {
+		cfg.Keep = DefaultKeep
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -51,7 +60,7 @@ func New(cfg Config) *Server {
 		cfg.Now = time.Now
 	}
 	return &Server{
-		cfg: cfg, known: newKnown(cfg.Store),
+		cfg: cfg, name: rand.Text(), known: newKnown(cfg.Store), orders: newOrders(cfg.Store), changes: newChanges(), stopping: make(chan struct{}),
 		guests: newLimiter(guestRate, guestBurst), hosts: newLimiter(hostRate, hostBurst),
 	}
 }
@@ -62,28 +71,9 @@ func (s *Server) Agents() http.Handler {
 	mux.Handle("POST "+wire.PathEnroll, s.asGuest(s.enroll))
 	mux.Handle("POST "+wire.PathCheckIn, s.asHost(s.checkIn))
 	mux.Handle("POST "+wire.PathReport, s.asHost(s.report))
+	mux.Handle("POST "+wire.PathOrders, s.asHost(s.waitForOrders))
+	mux.Handle("POST "+wire.PathResults, s.asHost(s.result))
+	mux.Handle("POST "+wire.PathLeave, s.asHost(s.leave))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, errNoRoute) })
 	return mux
-}
-
-// flushEvery is how often check-ins are written down. A server that dies forgets so much of when hosts were last seen, and nothing
-// that they said.
-const flushEvery = 5 * time.Second
-
-// Run writes check-ins down until ctx ends, and once more then.
-func (s *Server) Run(ctx context.Context) error {
-	tick := time.NewTicker(flushEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if err := s.known.flush(ctx); err != nil && ctx.Err() == nil {
-				s.cfg.Log.Error("check-ins are not written down yet, and will be tried again", "err", err)
-			}
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushEvery)
-			defer cancel()
-			return errors.Join(s.known.flush(last), context.Cause(ctx))
-		}
-	}
 }

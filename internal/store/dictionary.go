@@ -24,6 +24,13 @@ func (d *dictionary) get(p fleet.Package) (int64, bool) {
 	return id, ok
 }
 
+// forget drops all that it knows.
+func (d *dictionary) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ids = nil
+}
+
 // learn takes over what a transaction has learnt, after it was committed.
 func (d *dictionary) learn(ids map[fleet.Package]int64) {
 	d.mu.Lock()

@@ -27,7 +27,7 @@ func keyOf(u fleet.Update) offerKey {
 
 // finding lays a finding over the one before it, and writes the difference.
 func (w *saving) finding(ctx context.Context, f fleet.Finding) error {
-	old, err := w.offers(ctx, f.Source)
+	old, err := w.onOffer(ctx, f.Source)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (w *saving) finding(ctx context.Context, f fleet.Finding) error {
 	if err := w.checks(ctx, f); err != nil {
 		return err
 	}
-	return w.row(ctx, f, n)
+	return w.said(ctx, f, n)
 }
 
 // absent ends a source that the host does not have any more: what it had on offer leaves.
@@ -90,7 +90,7 @@ func (n *counters) count(u fleet.Update) {
 	}
 }
 
-func (w *saving) offers(ctx context.Context, source string) (map[offerKey]offer, error) {
+func (w *saving) onOffer(ctx context.Context, source string) (map[offerKey]offer, error) {
 	old := map[offerKey]offer{}
 	err := w.c.all(ctx, func(scan func(...any) error) error {
 		var k offerKey
@@ -117,14 +117,18 @@ func (w *saving) offer(ctx context.Context, k offerKey, u fleet.Update, old offe
 		return nil
 	}
 	if known {
-		_, err = w.c.exec(ctx, `UPDATE updates SET security = $1, blocked = $2, body = $3
-			WHERE host_id = $4 AND source = $5 AND name = $6 AND arch = $7 AND kind = $8 AND level = $9 AND platform = $10`,
-			number(u.Security), string(u.Blocked), string(body), w.id, u.Source, k.name, k.arch, k.kind, k.level, k.platform)
+		w.count(old.update, -1)
+	}
+	id := w.count(u, 1)
+	if known {
+		_, err = w.c.exec(ctx, `UPDATE updates SET security = $1, blocked = $2, body = $3, offer_id = $4
+			WHERE host_id = $5 AND source = $6 AND name = $7 AND arch = $8 AND kind = $9 AND level = $10 AND platform = $11`,
+			number(u.Security), string(u.Blocked), string(body), id, w.id, u.Source, k.name, k.arch, k.kind, k.level, k.platform)
 		return err
 	}
-	_, err = w.c.exec(ctx, `INSERT INTO updates (host_id, source, name, arch, kind, level, platform, security, blocked, body, first_seen)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		w.id, u.Source, k.name, k.arch, k.kind, k.level, k.platform, number(u.Security), string(u.Blocked), string(body), w.now.UnixMilli())
+	_, err = w.c.exec(ctx, `INSERT INTO updates (host_id, source, name, arch, kind, level, platform, security, blocked, body, offer_id, first_seen)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		w.id, u.Source, k.name, k.arch, k.kind, k.level, k.platform, number(u.Security), string(u.Blocked), string(body), id, w.now.UnixMilli())
 	return err
 }
 
@@ -142,31 +146,18 @@ func (w *saving) gone(ctx context.Context, source string, k offerKey, o offer) e
 		w.id, source, k.name, k.arch, k.kind, k.level, k.platform); err != nil {
 		return err
 	}
-	_, err := w.c.exec(ctx, `INSERT INTO history (id, host_id, source, name, body, first_seen, gone_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		newID(), w.id, source, k.name, o.body, o.firstSeen, w.now.UnixMilli())
+	w.count(o.update, -1)
+	how, err := w.how(ctx, o.update)
+	if err != nil {
+		return err
+	}
+	_, err = w.c.exec(ctx, `INSERT INTO history (id, host_id, source, name, body, first_seen, gone_at, how) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		newID(), w.id, source, k.name, o.body, o.firstSeen, w.now.UnixMilli(), string(how))
 	return err
 }
 
-// checks replaces the answers for images. They are few, and each carries when it was given, so most change with every scan.
-func (w *saving) checks(ctx context.Context, f fleet.Finding) error {
-	if _, err := w.c.exec(ctx, `DELETE FROM checks WHERE host_id = $1 AND source = $2`, w.id, f.Source); err != nil {
-		return err
-	}
-	for _, check := range f.Checks {
-		body, err := json.Marshal(check)
-		if err != nil {
-			return err
-		}
-		if _, err := w.c.exec(ctx, `INSERT INTO checks (host_id, source, name, platform, answer, body) VALUES ($1, $2, $3, $4, $5, $6)
-			ON CONFLICT DO NOTHING`, w.id, f.Source, check.Name, check.Platform, string(check.Answer), string(body)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// row writes what a source said, beside its updates.
-func (w *saving) row(ctx context.Context, f fleet.Finding, n counters) error {
+// said writes what a source said, beside its updates.
+func (w *saving) said(ctx context.Context, f fleet.Finding, n counters) error {
 	_, err := w.c.exec(ctx, `INSERT INTO findings (host_id, source, state, because, remedy, scanned_at, as_of, updates, security, blocked, unconfirmed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT (host_id, source) DO UPDATE SET state = excluded.state, because = excluded.because, remedy = excluded.remedy,

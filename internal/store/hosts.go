@@ -59,7 +59,8 @@ func (s *Store) Enroll(ctx context.Context, e wire.Enroll, address string, now t
 
 // rekey gives a known host its new key. What it said before is kept until it reports; its sequence begins anew with its memory.
 func rekey(ctx context.Context, c conn, id fleet.HostID, e wire.Enroll) error {
-	_, err := c.exec(ctx, `UPDATE hosts SET public_key = $1, agent = $2, digests = '{}', sequence = 0 WHERE id = $3`,
+	_, err := c.exec(ctx, `UPDATE hosts SET public_key = $1, agent = $2, digests = '{}', session = '', began_at = 0, sessions = '[]', sequence = 0, clone = ''
+		WHERE id = $3`,
 		base64.StdEncoding.EncodeToString(e.Key), e.Agent, id)
 	return err
 }
@@ -69,9 +70,9 @@ func insertHost(ctx context.Context, c conn, id fleet.HostID, e wire.Enroll, add
 	if err != nil {
 		return err
 	}
-	_, err = c.exec(ctx, `INSERT INTO hosts (id, name, machine, public_key, agent, address, facts, digests, sequence, enrolled_at, reported_at, seen_at,
+	_, err = c.exec(ctx, `INSERT INTO hosts (id, name, machine, public_key, agent, address, facts, digests, session, began_at, sessions, sequence, clone, enrolled_at, reported_at, seen_at,
 			updates, security, blocked, unconfirmed, unknown, packages, containers, reboot, restart)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', 0, $8, 0, $8, 0, 0, 0, 0, 0, 0, 0, $9, $10)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, '{}', '', 0, '[]', 0, '', $8, 0, $8, 0, 0, 0, 0, 0, 0, 0, $9, $10)`,
 		id, e.Host.Name, e.Machine, base64.StdEncoding.EncodeToString(e.Key), e.Agent, address, string(facts), now.UnixMilli(),
 		string(e.Host.Reboot.Needed), string(e.Host.Restart.Needed))
 	return err
@@ -80,16 +81,17 @@ func insertHost(ctx context.Context, c conn, id fleet.HostID, e wire.Enroll, add
 // Known is what the agents' door needs of a host.
 type Known struct {
 	Key     ed25519.PublicKey
+	Session string
 	Digests wire.Digests
 }
 
 // Known gives a host's public key, and the digests of what is known of it.
 func (s *Store) Known(ctx context.Context, id fleet.HostID) (Known, error) {
+	var k Known
 	var key, digests string
-	if err := s.reader().one(ctx, []any{&key, &digests}, `SELECT public_key, digests FROM hosts WHERE id = $1`, id); err != nil {
+	if err := s.reader().one(ctx, []any{&key, &k.Session, &digests}, `SELECT public_key, session, digests FROM hosts WHERE id = $1`, id); err != nil {
 		return Known{}, notFound(err, ErrNoHost)
 	}
-	var k Known
 	var err error
 	if k.Key, err = base64.StdEncoding.DecodeString(key); err != nil {
 		return Known{}, fmt.Errorf("the key of %s: %w", id, err)
@@ -125,22 +127,6 @@ func (s *Store) Seen(ctx context.Context, hosts map[fleet.HostID]Seen) error {
 		return fmt.Errorf("note %d check-ins: %w", len(hosts), err)
 	}
 	return nil
-}
-
-// Forget takes a host and all that is known of it out of the fleet.
-func (s *Store) Forget(ctx context.Context, id fleet.HostID) error {
-	return s.inTx(ctx, func(c conn) error {
-		for _, table := range []string{"updates", "findings", "checks", "host_packages", "containers", "history", "labels"} {
-			if _, err := c.exec(ctx, `DELETE FROM `+table+` WHERE host_id = $1`, id); err != nil {
-				return err
-			}
-		}
-		n, err := c.exec(ctx, `DELETE FROM hosts WHERE id = $1`, id)
-		if err == nil && n == 0 {
-			err = ErrNoHost
-		}
-		return err
-	})
 }
 
 func setLabels(ctx context.Context, c conn, id fleet.HostID, labels map[string]string) error {

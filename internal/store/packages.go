@@ -17,6 +17,7 @@ import (
 func (w *saving) packages(ctx context.Context, change wire.PackageChange) error {
 	switch change.Base {
 	case "":
+		// Everything is new.
 		if _, err := w.c.exec(ctx, `DELETE FROM host_packages WHERE host_id = $1`, w.id); err != nil {
 			return err
 		}
@@ -34,7 +35,7 @@ func (w *saving) packages(ctx context.Context, change wire.PackageChange) error 
 			return err
 		}
 	}
-	added, err := w.packageIDs(ctx, change.Added)
+	added, err := w.present(ctx, change.Added)
 	if err != nil {
 		return err
 	}
@@ -47,6 +48,34 @@ func (w *saving) packages(ctx context.Context, change wire.PackageChange) error 
 	w.known(partPackages)
 	_, err = w.c.exec(ctx, `UPDATE hosts SET packages = (SELECT COUNT(*) FROM host_packages WHERE host_id = $1) WHERE id = $1`, w.id)
 	return err
+}
+
+// present gives the IDs of packages, all of them in the tables and kept there until the transaction ends.
+func (w *saving) present(ctx context.Context, list []fleet.Package) ([]int64, error) {
+	if w.c.d == postgres {
+		if _, err := w.c.exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, packagesLock); err != nil {
+			return nil, err
+		}
+	}
+	ids, err := w.packageIDs(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	there := 0
+	for some := range slices.Chunk(ids, batch) {
+		var n int
+		if err := w.c.one(ctx, []any{&n}, `SELECT COUNT(*) FROM packages WHERE id IN (`+numbers(some, "%d")+`)`); err != nil {
+			return nil, err
+		}
+		there += n
+	}
+	if there == len(ids) {
+		return ids, nil
+	}
+	// Another process has deleted some that no host had.
+	w.store.dictionary.forget()
+	clear(w.learnt)
+	return w.packageIDs(ctx, list)
 }
 
 // batch is how many rows go with one statement.

@@ -20,6 +20,8 @@ type Host struct {
 	// ReportedAt is when it last said that something had changed; absent when it never did. SeenAt is when it last checked in.
 	ReportedAt time.Time `json:"reported_at,omitzero"`
 	SeenAt     time.Time `json:"seen_at"`
+	// Clone says why two machines seem to use this host's identity; empty when they do not.
+	Clone string `json:"clone,omitempty"`
 	Totals
 }
 
@@ -37,13 +39,13 @@ type Totals struct {
 }
 
 // hostColumns are what scanHost reads.
-const hostColumns = `id, facts, agent, address, enrolled_at, reported_at, seen_at, updates, security, blocked, unconfirmed, unknown, packages, containers`
+const hostColumns = `id, facts, agent, address, enrolled_at, reported_at, seen_at, clone, updates, security, blocked, unconfirmed, unknown, packages, containers`
 
 func scanHost(scan func(...any) error) (Host, error) {
 	var h Host
 	var facts string
 	var enrolled, reported, seen int64
-	if err := scan(&h.ID, &facts, &h.Agent, &h.Address, &enrolled, &reported, &seen,
+	if err := scan(&h.ID, &facts, &h.Agent, &h.Address, &enrolled, &reported, &seen, &h.Clone,
 		&h.Updates, &h.Security, &h.Blocked, &h.Unconfirmed, &h.Unknown, &h.Packages, &h.Containers); err != nil {
 		return h, err
 	}
@@ -98,18 +100,21 @@ func (s *Store) Findings(ctx context.Context, id fleet.HostID) ([]fleet.Finding,
 func bodies[T any](ctx context.Context, c conn, query string, args ...any) ([]T, error) {
 	list := []T{}
 	err := c.all(ctx, func(scan func(...any) error) error {
-		var body string
-		if err := scan(&body); err != nil {
-			return err
-		}
 		var v T
-		if err := json.Unmarshal([]byte(body), &v); err != nil {
-			return err
-		}
+		err := scanJSON(scan, &v)
 		list = append(list, v)
-		return nil
+		return err
 	}, query, args...)
 	return list, err
+}
+
+// scanJSON reads a row of one column that is JSON.
+func scanJSON(scan func(...any) error, v any) error {
+	var body string
+	if err := scan(&body); err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(body), v)
 }
 
 // Packages gives every package of a host, in order.
@@ -139,6 +144,7 @@ type Gone struct {
 	Update    fleet.Update `json:"update"`
 	FirstSeen time.Time    `json:"first_seen"`
 	GoneAt    time.Time    `json:"gone_at"`
+	How       How          `json:"how"`
 }
 
 // History gives what left a host, newest first.
@@ -148,7 +154,7 @@ func (s *Store) History(ctx context.Context, id fleet.HostID, limit int) ([]Gone
 		g := Gone{Host: id}
 		var body string
 		var first, gone int64
-		if err := scan(&body, &first, &gone); err != nil {
+		if err := scan(&body, &first, &gone, &g.How); err != nil {
 			return err
 		}
 		g.FirstSeen, g.GoneAt = moment(first), moment(gone)
@@ -157,7 +163,7 @@ func (s *Store) History(ctx context.Context, id fleet.HostID, limit int) ([]Gone
 		}
 		list = append(list, g)
 		return nil
-	}, `SELECT body, first_seen, gone_at FROM history WHERE host_id = $1 ORDER BY gone_at DESC, id DESC LIMIT $2`, id, limit)
+	}, `SELECT body, first_seen, gone_at, how FROM history WHERE host_id = $1 ORDER BY gone_at DESC, id DESC LIMIT $2`, id, limit)
 	return list, err
 }
 

@@ -15,7 +15,7 @@ import (
 var ErrNoHost = errors.New("no such host")
 
 // SaveReport saves what a host says has changed, in one transaction: all of it or nothing. A report that is not newer than the
-// newest one saved changes nothing. What it gives names the parts that could not be used, because they change what is not here.
+// newest one saved changes nothing, and one of a session that was not begun, or has ended, is refused with ErrLate. What it gives names the parts that could not be used, because they change what is not here.
 func (s *Store) SaveReport(ctx context.Context, id fleet.HostID, r wire.Report, address string, now time.Time) (send []string, err error) {
 	learnt := map[fleet.Package]int64{}
 	err = s.inTx(ctx, func(c conn) error {
@@ -23,10 +23,14 @@ func (s *Store) SaveReport(ctx context.Context, id fleet.HostID, r wire.Report, 
 		if err != nil {
 			return err
 		}
+		if r.Session != h.session {
+			return ErrLate
+		}
 		if r.Sequence <= h.sequence {
 			return nil
 		}
-		w := saving{c: c, store: s, id: id, now: now, host: h, digests: r.Digests, learnt: learnt}
+		w := newSaving(c, s, id, h, now)
+		w.digests, w.learnt = r.Digests, learnt
 		if err := w.report(ctx, r); err != nil {
 			return err
 		}
@@ -42,6 +46,10 @@ func (s *Store) SaveReport(ctx context.Context, id fleet.HostID, r wire.Report, 
 
 // knownHost is what saving needs of a host's row.
 type knownHost struct {
+	session  string
+	began    time.Time
+	sessions []string
+	address  string
 	sequence int64
 	digests  wire.Digests
 }
@@ -49,12 +57,15 @@ type knownHost struct {
 // lockHost reads a host's row and keeps other processes from it until the transaction ends.
 func lockHost(ctx context.Context, c conn, id fleet.HostID) (knownHost, error) {
 	var h knownHost
-	var digests string
-	err := c.one(ctx, []any{&h.sequence, &digests}, `SELECT sequence, digests FROM hosts WHERE id = $1`+c.forUpdate(), id)
+	var began int64
+	var sessions, digests string
+	err := c.one(ctx, []any{&h.session, &began, &sessions, &h.address, &h.sequence, &digests},
+		`SELECT session, began_at, sessions, address, sequence, digests FROM hosts WHERE id = $1`+c.forUpdate(), id)
 	if err != nil {
 		return h, notFound(err, ErrNoHost)
 	}
-	return h, json.Unmarshal([]byte(digests), &h.digests)
+	h.began = moment(began)
+	return h, errors.Join(json.Unmarshal([]byte(sessions), &h.sessions), json.Unmarshal([]byte(digests), &h.digests))
 }
 
 // saving is one report on its way into the tables.
@@ -67,6 +78,12 @@ type saving struct {
 	digests wire.Digests
 	send    []string
 	learnt  map[fleet.Package]int64 // of the dictionary
+	offers  map[int64]*tally
+	images  map[imageKey]int
+}
+
+func newSaving(c conn, s *Store, id fleet.HostID, h knownHost, now time.Time) *saving {
+	return &saving{c: c, store: s, id: id, host: h, now: now, offers: map[int64]*tally{}, images: map[imageKey]int{}}
 }
 
 // Names of the parts of a host.
@@ -81,17 +98,7 @@ func (w *saving) report(ctx context.Context, r wire.Report) error {
 	if w.host.digests == nil {
 		w.host.digests = wire.Digests{}
 	}
-	for _, f := range r.Findings {
-		if err := w.finding(ctx, f); err != nil {
-			return fmt.Errorf("finding of %s: %w", fleet.Plain(f.Source), err)
-		}
-		w.known(partFinding + f.Source)
-	}
-	for _, source := range r.Absent {
-		if err := w.absent(ctx, source); err != nil {
-			return fmt.Errorf("end of %s: %w", fleet.Plain(source), err)
-		}
-	}
+	// What is installed comes first: by it is told how an update left.
 	if r.Packages != nil {
 		if err := w.packages(ctx, *r.Packages); err != nil {
 			return fmt.Errorf("packages: %w", err)
@@ -102,6 +109,17 @@ func (w *saving) report(ctx context.Context, r wire.Report) error {
 			return fmt.Errorf("containers: %w", err)
 		}
 		w.known(partContainers)
+	}
+	for _, f := range r.Findings {
+		if err := w.finding(ctx, f); err != nil {
+			return fmt.Errorf("finding of %s: %w", fleet.Plain(f.Source), err)
+		}
+		w.known(partFinding + f.Source)
+	}
+	for _, source := range r.Absent {
+		if err := w.absent(ctx, source); err != nil {
+			return fmt.Errorf("end of %s: %w", fleet.Plain(source), err)
+		}
 	}
 	if r.Host != nil {
 		if err := w.facts(ctx, *r.Host); err != nil {
@@ -129,8 +147,22 @@ func (w *saving) facts(ctx context.Context, h fleet.Host) error {
 	return err
 }
 
-// finish brings the host's row up to date: what is known of it now, and its counters.
+// finish brings the host's row up to date: what is known of it now, and its counters. The fleet's counters come last, because
+// other reports wait for those rows.
 func (w *saving) finish(ctx context.Context, r wire.Report, address string) error {
+	if err := w.row(ctx, r, address); err != nil {
+		return err
+	}
+	if err := w.countOffers(ctx); err != nil {
+		return fmt.Errorf("count offers: %w", err)
+	}
+	if err := w.countImages(ctx); err != nil {
+		return fmt.Errorf("count images: %w", err)
+	}
+	return nil
+}
+
+func (w *saving) row(ctx context.Context, r wire.Report, address string) error {
 	digests, err := json.Marshal(w.host.digests)
 	if err != nil {
 		return err

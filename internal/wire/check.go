@@ -31,6 +31,9 @@ func (r *Report) Check() error {
 	if r.Sequence <= 0 {
 		return bounds("no sequence number")
 	}
+	if err := checkSession(r.Session); err != nil {
+		return err
+	}
 	if len(r.Findings) > MaxSources || len(r.Absent) > MaxSources || len(r.Digests) > MaxSources+3 {
 		return bounds("more than %d sources", MaxSources)
 	}
@@ -58,6 +61,33 @@ func (r *Report) Check() error {
 	}
 	clean(reflect.ValueOf(r).Elem())
 	return nil
+}
+
+// maxSession is far above the length of a session's name.
+const maxSession = 32
+
+func checkSession(s string) error {
+	if s == "" || len(s) > maxSession || s != fleet.Plain(s) {
+		return bounds("no name of a session")
+	}
+	return nil
+}
+
+// Check holds a check-in to the bounds.
+func (c *CheckIn) Check() error {
+	if len(c.Digests) > MaxSources+3 || len(c.Scanned) > MaxSources || len(c.AsOf) > MaxSources {
+		return bounds("more than %d sources", MaxSources)
+	}
+	return checkSession(c.Session)
+}
+
+// Check holds a result to the bounds, and makes its text safe.
+func (r *Result) Check() error {
+	if r.State != Running && r.State != Succeeded && r.State != Failed {
+		return bounds("the state %q", fleet.Plain(string(r.State)))
+	}
+	r.Because = fleet.Plain(r.Because)
+	return checkSession(r.Session)
 }
 
 // Check holds an enrolment to the bounds, and makes its texts safe.

@@ -48,6 +48,23 @@ func (c *Client) Report(ctx context.Context, r Report) ([]string, error) {
 	return got.Send, err
 }
 
+// Orders waits for orders, as long as the request says. It gives none when there were none.
+func (c *Client) Orders(ctx context.Context, w Wait) ([]SignedOrder, error) {
+	var got Orders
+	err := c.post(ctx, PathOrders, w, &got)
+	return got.Orders, err
+}
+
+// Result says what became of an order.
+func (c *Client) Result(ctx context.Context, r Result) error {
+	return c.post(ctx, PathResults, r, nil)
+}
+
+// Leave takes the host out of the fleet.
+func (c *Client) Leave(ctx context.Context) error {
+	return c.post(ctx, PathLeave, Leave{Level: Level}, nil)
+}
+
 // maxAnswer bounds what a server answers to one message.
 const maxAnswer = 1 << 20
 

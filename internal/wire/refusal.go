@@ -23,6 +23,8 @@ const (
 	CodeToken     Code = "token"
 	CodeSeats     Code = "seats"
 	CodeForgotten Code = "forgotten" // the host is not in the fleet (any more)
+	CodeClone     Code = "clone"     // another machine speaks with this host's key
+	CodeLate      Code = "late"      // a session that has ended
 	CodeServer    Code = "server"    // the server's own fault: ask again later
 )
 

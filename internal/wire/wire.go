@@ -22,6 +22,7 @@ const (
 	PathReport  = "/agent/v1/report"
 	PathOrders  = "/agent/v1/orders"
 	PathResults = "/agent/v1/results"
+	PathLeave   = "/agent/v1/leave"
 )
 
 // Bounds of a message, which both sides hold to.
@@ -58,9 +59,17 @@ type Enrolled struct {
 // Digests are short digests of what a host last said, by part: host, packages, containers, and finding/SOURCE.
 type Digests map[string]string
 
+// Leave takes the host that says it out of the fleet, with all that is known of it.
+type Leave struct {
+	Level int `json:"level"`
+}
+
 // CheckIn says that a host is there, and what it would report. Names are short because it is sent most of all.
 type CheckIn struct {
 	Level int `json:"l"`
+	// Session is random, and another one in every run of an agent: a session that speaks after it was followed by another is a
+	// second machine with the same key.
+	Session string `json:"n"`
 	// State is the digest of all digests: see [Digests.State]. Where it is the one that the server knows, there is nothing to send.
 	State string `json:"t"`
 	// Digests are sent when the server has said that it does not know the state.
@@ -83,7 +92,9 @@ const SendDigests = "digests"
 // Report is what has changed on a host. A part that is absent has not changed.
 type Report struct {
 	Level int `json:"level"`
-	// Sequence rises with every report of a host, so that one which comes late or twice changes nothing.
+	// Session is that of the check-ins. Sequence rises with every report in it, so that one which comes late or twice changes
+	// nothing.
+	Session    string          `json:"session"`
 	Sequence   int64           `json:"sequence"`
 	Agent      string          `json:"agent,omitempty"`
 	Host       *fleet.Host     `json:"host,omitempty"`
@@ -113,12 +124,16 @@ type Reported struct {
 	Send []string `json:"send,omitempty"`
 }
 
-// Order asks one thing of a host: exactly one of the pointers is set.
+// Order asks one thing of a host: exactly one of the pointers is set. It travels as a [SignedOrder].
 type Order struct {
-	ID        string    `json:"id"`
-	ExpiresAt time.Time `json:"expires_at"`
-	Scan      *Scan     `json:"scan,omitempty"`
+	ID        OrderID      `json:"id"`
+	Host      fleet.HostID `json:"host"`
+	ExpiresAt time.Time    `json:"expires_at"`
+	Scan      *Scan        `json:"scan,omitempty"`
 }
+
+// OrderID names an order for ever.
+type OrderID int64
 
 // Scan asks for a scan now, and a report of it.
 type Scan struct {
@@ -128,17 +143,41 @@ type Scan struct {
 	Sources []string `json:"sources,omitempty"`
 }
 
-// Orders is what a waiting request returns with: orders after a cursor, oldest first, and the cursor for the next request.
-type Orders struct {
-	Orders []Order `json:"orders"`
-	Cursor int64   `json:"cursor"`
+// Wait asks for orders, and to be kept waiting for so long where there are none.
+type Wait struct {
+	Level   int    `json:"l"`
+	Session string `json:"n"`
+	Seconds int    `json:"w"`
 }
+
+// LongestWait bounds how long a server keeps a request waiting: less than proxies do before they give up.
+const LongestWait = 50 * time.Second
+
+// Orders is what a waiting request returns with: all that were not begun, oldest first. An order is given again until the host has
+// said what became of it, so a lost answer loses nothing; the host knows by its ID that it has it already.
+type Orders struct {
+	Orders []SignedOrder `json:"orders"`
+}
+
+// State is how far an order is.
+type State string
+
+// States of an order. A host says the first three, the server the others.
+const (
+	Running   State = "running"
+	Succeeded State = "succeeded"
+	Failed    State = "failed"
+	Waiting   State = "waiting"
+	Expired   State = "expired" // the host did not fetch it in time
+	Lost      State = "unknown" // it was begun, and the host never said what became of it
+	Cancelled State = "cancelled"
+)
 
 // Result is what became of an order.
 type Result struct {
-	Order string `json:"order"`
-	// State is running, succeeded or failed.
-	State string `json:"state"`
+	Session string  `json:"session"`
+	Order   OrderID `json:"order"`
+	State   State   `json:"state"`
 	// Because says why it failed.
 	Because string    `json:"because,omitempty"`
 	At      time.Time `json:"at"`

@@ -9,7 +9,12 @@ CREATE TABLE hosts (
     address     TEXT   NOT NULL, -- where it last reported from
     facts       TEXT   NOT NULL, -- fleet.Host
     digests     TEXT   NOT NULL, -- wire.Digests: what of it is known here
-    sequence    BIGINT NOT NULL, -- of the newest report that was saved
+    -- One run of the agent is a session: see Store.Session.
+    session     TEXT   NOT NULL,
+    began_at    BIGINT NOT NULL, -- when it began, by the host's clock
+    sessions    TEXT   NOT NULL, -- JSON array: those before it, newest first
+    sequence    BIGINT NOT NULL, -- of the session's newest report that was saved
+    clone       TEXT   NOT NULL, -- why two machines seem to use this identity; empty when they do not
     enrolled_at BIGINT NOT NULL,
     reported_at BIGINT NOT NULL,
     seen_at     BIGINT NOT NULL,
@@ -28,6 +33,8 @@ CREATE INDEX hosts_by_name ON hosts (name, id);
 CREATE INDEX hosts_by_machine ON hosts (machine);
 CREATE INDEX hosts_by_seen ON hosts (seen_at, id);
 CREATE INDEX hosts_by_security ON hosts (security, id);
+CREATE INDEX hosts_by_updates ON hosts (updates, id);
+CREATE INDEX hosts_by_totals ON hosts (reported_at, unknown, updates, security, blocked, unconfirmed, packages, containers, reboot, restart, clone);
 
 CREATE TABLE findings (
     host_id     BIGINT NOT NULL,
@@ -55,10 +62,28 @@ CREATE TABLE updates (
     security   BIGINT NOT NULL, -- 1 or 0
     blocked    TEXT   NOT NULL,
     body       TEXT   NOT NULL, -- fleet.Update
+    offer_id   BIGINT NOT NULL, -- in offers
     first_seen BIGINT NOT NULL,
     PRIMARY KEY (host_id, source, name, arch, kind, level, platform)
 ) /* clustered */;
-CREATE INDEX updates_by_name ON updates (source, name, host_id);
+CREATE INDEX updates_by_offer ON updates (offer_id, host_id);
+CREATE INDEX updates_by_time ON updates (first_seen, host_id);
+
+-- Each update once for the whole fleet, with the number of hosts that have it.
+CREATE TABLE offers (
+    id         BIGINT NOT NULL PRIMARY KEY, -- a hash of what makes it the same one
+    source     TEXT   NOT NULL,
+    name       TEXT   NOT NULL,
+    kind       TEXT   NOT NULL,
+    security   BIGINT NOT NULL, -- 1 or 0
+    body       TEXT   NOT NULL, -- fleet.Update, without what is a single host's own
+    hosts      BIGINT NOT NULL,
+    blocked    BIGINT NOT NULL, -- hosts on which it is
+    first_seen BIGINT NOT NULL
+);
+CREATE INDEX offers_by_name ON offers (name, id);
+CREATE INDEX offers_by_hosts ON offers (hosts, id);
+CREATE INDEX offers_by_time ON offers (first_seen, id);
 
 CREATE TABLE checks (
     host_id  BIGINT NOT NULL,
@@ -70,6 +95,15 @@ CREATE TABLE checks (
     PRIMARY KEY (host_id, source, name, platform)
 ) /* clustered */;
 CREATE INDEX checks_by_name ON checks (name, host_id);
+
+-- Each image once for the whole fleet and each answer, with the number of hosts that have it.
+CREATE TABLE images (
+    name     TEXT   NOT NULL,
+    platform TEXT   NOT NULL,
+    answer   TEXT   NOT NULL,
+    hosts    BIGINT NOT NULL,
+    PRIMARY KEY (name, platform, answer)
+) /* clustered */;
 
 -- Each package once for the whole fleet.
 CREATE TABLE packages (
@@ -108,7 +142,8 @@ CREATE TABLE history (
     name       TEXT   NOT NULL,
     body       TEXT   NOT NULL, -- fleet.Update
     first_seen BIGINT NOT NULL,
-    gone_at    BIGINT NOT NULL
+    gone_at    BIGINT NOT NULL,
+    how        TEXT   NOT NULL  -- store.How
 );
 CREATE INDEX history_by_host ON history (host_id, gone_at, id);
 CREATE INDEX history_by_time ON history (gone_at, id);

@@ -1,0 +1,33 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+)
+
+// tidyEvery is how often what has run out is looked for; one process on a database does it.
+const tidyEvery = time.Minute
+
+// tidy ends orders that nobody came for, and deletes what is older than it is kept.
+func (s *Server) tidy(ctx context.Context) error {
+	now := s.cfg.Now()
+	ours, err := s.cfg.Store.Lease(ctx, "tidy", s.name, now, now.Add(3*tidyEvery))
+	if err != nil || !ours {
+		return err
+	}
+	err = errors.Join(s.cfg.Store.ExpireOrders(ctx, now), s.cfg.Store.Tidy(ctx, s.cfg.Keep, now))
+	// Each turn is a holder of its own, so that none gets this lease before it has run out.
+	due, leaseErr := s.cfg.Store.Lease(ctx, "tidy packages", rand.Text(), now, now.Add(tidyPackagesEvery))
+	if due {
+		err = errors.Join(err, s.cfg.Store.TidyPackages(ctx))
+	}
+	return errors.Join(err, leaseErr)
+}
+
+// tidyPackagesEvery is how often packages that no host has are looked for, which reads all of them.
+const tidyPackagesEvery = time.Hour
+
+// DefaultKeep is how long history is kept: a year, and a month to compare it with.
+const DefaultKeep = 400 * 24 * time.Hour

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"redflag/internal/fleet"
+)
+
+// tally is by how much an offer's counters change with a report.
+type tally struct {
+	update         fleet.Update
+	hosts, blocked int
+}
+
+// imageKey names a row of images.
+type imageKey struct {
+	name, platform string
+	answer         fleet.Answer
+}
+
+// shared is an update without what is a single host's own, so that it is the same on all hosts that have it.
+func shared(u fleet.Update) fleet.Update {
+	u.Blocked, u.BlockedBecause, u.StaleSince = "", "", time.Time{}
+	if u.ImageUpdate != nil {
+		i := *u.ImageUpdate
+		i.Containers = []string{}
+		u.ImageUpdate = &i
+	}
+	return u
+}
+
+// offerID gives the same number for the same update, on whichever host and in whichever process: the first bits of a hash.
+func offerID(u fleet.Update) int64 {
+	k := keyOf(u)
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %q %q %q %t", u.Source, k.name, k.arch, k.kind, k.level, k.platform, u.From, u.To, u.Security))
+	return int64(binary.BigEndian.Uint64(sum[:8]) >> 14)
+}
+
+// count notes that a host has an update more (1) or less (-1), and gives the offer's ID.
+func (w *saving) count(u fleet.Update, n int) int64 {
+	id := offerID(u)
+	t, ok := w.offers[id]
+	if !ok {
+		t = &tally{}
+		w.offers[id] = t
+	}
+	if n > 0 || !ok {
+		t.update = u
+	}
+	t.hosts += n
+	if u.Blocked != "" {
+		t.blocked += n
+	}
+	return id
+}
+
+// countOffers writes the fleet's counters of updates down, in one order, so that two reports never wait for each other.
+func (w *saving) countOffers(ctx context.Context) error {
+	gone := false
+	for _, id := range slices.Sorted(maps.Keys(w.offers)) {
+		t := w.offers[id]
+		if t.hosts == 0 && t.blocked == 0 {
+			continue
+		}
+		gone = gone || t.hosts < 0
+		changed, err := w.c.exec(ctx, `UPDATE offers SET hosts = hosts + $1, blocked = blocked + $2 WHERE id = $3`, t.hosts, t.blocked, id)
+		if err == nil && changed == 0 && t.hosts > 0 {
+			err = w.newOffer(ctx, id, t)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !gone {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(w.offers)) {
+		if w.offers[id].hosts < 0 {
+			if _, err := w.c.exec(ctx, `DELETE FROM offers WHERE id = $1 AND hosts <= 0`, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *saving) newOffer(ctx context.Context, id int64, t *tally) error {
+	u := shared(t.update)
+	body, err := json.Marshal(u)
+	if err != nil {
+		return err
+	}
+	_, err = w.c.exec(ctx, `INSERT INTO offers (id, source, name, kind, security, body, hosts, blocked, first_seen) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (id) DO UPDATE SET hosts = offers.hosts + excluded.hosts, blocked = offers.blocked + excluded.blocked`,
+		id, u.Source, u.Name, keyOf(u).kind, number(u.Security), string(body), t.hosts, t.blocked, w.now.UnixMilli())
+	return err
+}
+
+// countImages writes the fleet's counters of images down.
+func (w *saving) countImages(ctx context.Context) error {
+	keys := slices.SortedFunc(maps.Keys(w.images), func(a, b imageKey) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.platform, b.platform), cmp.Compare(a.answer, b.answer))
+	})
+	for _, k := range keys {
+		n := w.images[k]
+		if n == 0 {
+			continue
+		}
+		if _, err := w.c.exec(ctx, `INSERT INTO images (name, platform, answer, hosts) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (name, platform, answer) DO UPDATE SET hosts = images.hosts + excluded.hosts`, k.name, k.platform, string(k.answer), n); err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		if _, err := w.c.exec(ctx, `DELETE FROM images WHERE name = $1 AND platform = $2 AND answer = $3 AND hosts <= 0`, k.name, k.platform, string(k.answer)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

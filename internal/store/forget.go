@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"redflag/internal/fleet"
+)
+
+// Forget takes a host and all that is known of it out of the fleet.
+func (s *Store) Forget(ctx context.Context, id fleet.HostID) error {
+	err := s.inTx(ctx, func(c conn) error {
+		h, err := lockHost(ctx, c, id)
+		if err != nil {
+			return err
+		}
+		w := newSaving(c, s, id, h, time.Time{})
+		if err := w.leave(ctx); err != nil {
+			return err
+		}
+		for _, table := range []string{"updates", "findings", "checks", "host_packages", "containers", "history", "labels", "orders"} {
+			if _, err := c.exec(ctx, `DELETE FROM `+table+` WHERE host_id = $1`, id); err != nil {
+				return err
+			}
+		}
+		if _, err = c.exec(ctx, `DELETE FROM hosts WHERE id = $1`, id); err != nil {
+			return err
+		}
+		if err := w.countOffers(ctx); err != nil {
+			return err
+		}
+		return w.countImages(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("forget %s: %w", id, err)
+	}
+	return nil
+}
+
+// leave takes the host out of the fleet's counters.
+func (w *saving) leave(ctx context.Context) error {
+	if err := w.c.all(ctx, func(scan func(...any) error) error {
+		var u fleet.Update
+		if err := scanJSON(scan, &u); err != nil {
+			return err
+		}
+		w.count(u, -1)
+		return nil
+	}, `SELECT body FROM updates WHERE host_id = $1`, w.id); err != nil {
+		return err
+	}
+	return w.c.all(ctx, func(scan func(...any) error) error {
+		var k imageKey
+		err := scan(&k.name, &k.platform, &k.answer)
+		w.images[k]--
+		return err
+	}, `SELECT name, platform, answer FROM checks WHERE host_id = $1`, w.id)
+}

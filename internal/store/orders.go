@@ -1,0 +1,180 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"redflag/internal/fleet"
+	"redflag/internal/wire"
+)
+
+// Order is what was asked of a host, and what became of it.
+type Order struct {
+	ID   wire.OrderID `json:"id"`
+	Host fleet.HostID `json:"host"`
+	// Scan is set for an order to scan.
+	Scan  *wire.Scan `json:"scan,omitempty"`
+	State wire.State `json:"state"`
+	// Because says why it failed; empty when it did not.
+	Because   string    `json:"because"`
+	CreatedAt time.Time `json:"created_at"`
+	CreatedBy string    `json:"created_by"`
+	ExpiresAt time.Time `json:"expires_at"`
+	// ChangedAt is when it came into its state.
+	ChangedAt time.Time `json:"changed_at"`
+}
+
+// NewOrderID makes an order's ID.
+func NewOrderID() wire.OrderID { return wire.OrderID(newID()) }
+
+// maxWaiting bounds what waits for one host: who asks more of it than this asks for the same again and again.
+const maxWaiting = 50
+
+// ErrManyOrders: so many orders wait for a host already that there is no use in one more.
+var ErrManyOrders = errors.New("too many orders wait for this host already")
+
+// Order keeps an order, signed, until its host fetches it.
+func (s *Store) Order(ctx context.Context, id fleet.HostID, o wire.Order, signed wire.SignedOrder, by string, now time.Time) error {
+	body, err := json.Marshal(signed)
+	if err != nil {
+		return err
+	}
+	err = s.inTx(ctx, func(c conn) error {
+		if _, err := lockHost(ctx, c, id); err != nil {
+			return err
+		}
+		var waiting int
+		if err := c.one(ctx, []any{&waiting}, `SELECT COUNT(*) FROM orders WHERE state = $1 AND host_id = $2`, string(wire.Waiting), id); err != nil {
+			return err
+		}
+		if waiting >= maxWaiting {
+			return ErrManyOrders
+		}
+		_, err := c.exec(ctx, `INSERT INTO orders (id, host_id, state, body, because, created_at, created_by, expires_at, changed_at)
+			VALUES ($1, $2, $3, $4, '', $5, $6, $7, $5)`, int64(o.ID), id, string(wire.Waiting), string(body), now.UnixMilli(), by, millis(o.ExpiresAt))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("give an order to %s: %w", id, err)
+	}
+	return nil
+}
+
+// WaitingHosts names the hosts that have orders to fetch.
+func (s *Store) WaitingHosts(ctx context.Context) (map[fleet.HostID]bool, error) {
+	hosts := map[fleet.HostID]bool{}
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		var id fleet.HostID
+		err := scan(&id)
+		hosts[id] = true
+		return err
+	}, `SELECT DISTINCT host_id FROM orders WHERE state = $1`, string(wire.Waiting))
+	return hosts, err
+}
+
+// WaitingOrders gives what a host has not begun, oldest first.
+func (s *Store) WaitingOrders(ctx context.Context, id fleet.HostID, now time.Time) ([]wire.SignedOrder, error) {
+	return bodies[wire.SignedOrder](ctx, s.reader(), `SELECT body FROM orders WHERE state = $1 AND host_id = $2 AND expires_at > $3 ORDER BY created_at, id`,
+		string(wire.Waiting), id, now.UnixMilli())
+}
+
+// ErrNoOrder: there is no such order of this host.
+var ErrNoOrder = errors.New("no such order")
+
+// Result notes what became of an order, as its host says. An order that has ended stays as it is: a result that comes late or twice
+// changes nothing.
+func (s *Store) Result(ctx context.Context, id fleet.HostID, r wire.Result, now time.Time) error {
+	err := s.inTx(ctx, func(c conn) error {
+		var state wire.State
+		err := c.one(ctx, []any{&state}, `SELECT state FROM orders WHERE id = $1 AND host_id = $2`+c.forUpdate(), int64(r.Order), id)
+		if err != nil {
+			return notFound(err, ErrNoOrder)
+		}
+		if !follows(state, r.State) {
+			return nil
+		}
+		_, err = c.exec(ctx, `UPDATE orders SET state = $1, because = $2, changed_at = $3 WHERE id = $4`, string(r.State), r.Because, now.UnixMilli(), int64(r.Order))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note the result of an order: %w", err)
+	}
+	return nil
+}
+
+// follows says whether a host may bring an order from one state to another. One that was given up as lost may yet turn up.
+func follows(from, to wire.State) bool {
+	switch from {
+	case wire.Waiting:
+		return true
+	case wire.Running, wire.Lost:
+		return to != wire.Running
+	}
+	return false
+}
+
+// lostAfter is how long after its expiry an order that was begun is given up.
+const lostAfter = time.Hour
+
+// ExpireOrders ends the orders that no host fetched in time, and those that were begun and of which nothing was heard.
+func (s *Store) ExpireOrders(ctx context.Context, now time.Time) error {
+	return s.inTx(ctx, func(c conn) error {
+		if _, err := c.exec(ctx, `UPDATE orders SET state = $1, because = 'the host did not come for it in time', changed_at = $2 WHERE state = $3 AND expires_at <= $2`,
+			string(wire.Expired), now.UnixMilli(), string(wire.Waiting)); err != nil {
+			return err
+		}
+		_, err := c.exec(ctx, `UPDATE orders SET state = $1, because = 'the host began it, and has not said what became of it', changed_at = $2
+			WHERE state = $3 AND expires_at <= $4`, string(wire.Lost), now.UnixMilli(), string(wire.Running), now.Add(-lostAfter).UnixMilli())
+		return err
+	})
+}
+
+const orderColumns = `id, host_id, state, body, because, created_at, created_by, expires_at, changed_at`
+
+func scanOrder(scan func(...any) error) (Order, error) {
+	var o Order
+	var id, created, expires, changed int64
+	var body string
+	if err := scan(&id, &o.Host, &o.State, &body, &o.Because, &created, &o.CreatedBy, &expires, &changed); err != nil {
+		return o, err
+	}
+	o.ID, o.CreatedAt, o.ExpiresAt, o.ChangedAt = wire.OrderID(id), moment(created), moment(expires), moment(changed)
+	var signed wire.SignedOrder
+	var order wire.Order
+	if err := json.Unmarshal([]byte(body), &signed); err != nil {
+		return o, err
+	}
+	err := json.Unmarshal(signed.Order, &order)
+	o.Scan = order.Scan
+	return o, err
+}
+
+// Orders gives what was asked of a host, newest first.
+func (s *Store) Orders(ctx context.Context, id fleet.HostID, limit int) ([]Order, error) {
+	list := []Order{}
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		o, err := scanOrder(scan)
+		list = append(list, o)
+		return err
+	}, `SELECT `+orderColumns+` FROM orders WHERE host_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2`, id, limit)
+	return list, err
+}
+
+// OneOrder gives one order.
+func (s *Store) OneOrder(ctx context.Context, id wire.OrderID) (Order, error) {
+	var o Order
+	found := false
+	err := s.reader().all(ctx, func(scan func(...any) error) (err error) {
+		o, err = scanOrder(scan)
+		found = true
+		return err
+	}, `SELECT `+orderColumns+` FROM orders WHERE id = $1`, int64(id))
+	if err == nil && !found {
+		err = notFound(sql.ErrNoRows, ErrNoOrder)
+	}
+	return o, err
+}

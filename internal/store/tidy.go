@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// maxHistory bounds the history: a million updates that left are 600 MB.
+	maxHistory = 1_000_000
+	// tidyBatch is how many rows are deleted in one transaction, so that no report waits long.
+	tidyBatch = 5_000
+	// keepOrders is how long an order that has ended is kept.
+	keepOrders = 90 * 24 * time.Hour
+	// keepTokens is how long a token that has expired is still listed.
+	keepTokens = 30 * 24 * time.Hour
+)
+
+// Tidy deletes what is older than it is kept, the oldest first. It keeps the file bounded:
+// SQLite uses the space again.
+func (s *Store) Tidy(ctx context.Context, keep time.Duration, now time.Time) error {
+	for _, t := range []struct {
+		what, query string
+		args        []any
+	}{
+		{"history", `DELETE FROM history WHERE id IN (SELECT id FROM history WHERE gone_at < $1 ORDER BY gone_at LIMIT $2)`, []any{now.Add(-keep).UnixMilli(), tidyBatch}},
+		{"history", `DELETE FROM history WHERE id IN (SELECT id FROM history ORDER BY gone_at DESC, id DESC LIMIT $1 OFFSET $2)`, []any{tidyBatch, maxHistory}},
+		{"orders", `DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE changed_at < $1 AND state <> 'waiting' AND state <> 'running' ORDER BY changed_at LIMIT $2)`, []any{now.Add(-keepOrders).UnixMilli(), tidyBatch}},
+		{"tokens", `DELETE FROM tokens WHERE expires_at < $1`, []any{now.Add(-keepTokens).UnixMilli()}},
+		{"sessions", `DELETE FROM sessions WHERE expires_at < $1`, []any{now.UnixMilli()}},
+	} {
+		if err := s.deleteAll(ctx, t.query, t.args); err != nil {
+			return fmt.Errorf("tidy %s: %w", t.what, err)
+		}
+	}
+	return nil
+}
+
+// packagesLock is held by whoever deletes packages, and shared by whoever gives some to a host.
+const packagesLock = 0x72656467
+
+// TidyPackages deletes the packages that no host has any more.
+func (s *Store) TidyPackages(ctx context.Context) error {
+	err := s.inTx(ctx, func(c conn) error {
+		if c.d == postgres {
+			if _, err := c.exec(ctx, `SELECT pg_advisory_xact_lock($1)`, packagesLock); err != nil {
+				return err
+			}
+		}
+		_, err := c.exec(ctx, `DELETE FROM packages WHERE NOT EXISTS (SELECT 1 FROM host_packages AS h WHERE h.package_id = packages.id)`)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("tidy packages: %w", err)
+	}
+	s.dictionary.forget()
+	return nil
+}
+
+// deleteAll repeats a statement that deletes at most tidyBatch rows, until there are no more.
+func (s *Store) deleteAll(ctx context.Context, query string, args []any) error {
+	for {
+		var n int64
+		err := s.inTx(ctx, func(c conn) (err error) {
+			n, err = c.exec(ctx, query, args...)
+			return err
+		})
+		if err != nil || n < tidyBatch {
+			return err
+		}
+	}
+}
