@@ -5,6 +5,7 @@ package agent
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -51,6 +52,11 @@ type Agent struct {
 	sequence int64
 	// turn is held by the round that goes on.
 	turn sync.Mutex
+
+	// What Run is given.
+	host     fleet.HostID
+	orderKey ed25519.PublicKey
+	journal  *journal
 }
 
 // New makes an agent. The state is what it keeps on disk.

@@ -26,6 +26,7 @@ type Program struct {
 	stdout, stderr io.Writer
 	configFile     string
 	fresh          bool // what registries answered before is not used again
+	onlyAgent      bool // this is redflag-agent
 
 	dirs     machine.Folders
 	config   config.Config
@@ -69,7 +70,7 @@ func (p *Program) command() *cobra.Command {
 		}
 		return p.scan(cmd.Context(), scanOptions{view: view{format: "table"}})
 	}
-	root.AddCommand(scan, p.listCommand(), p.showCommand(), p.statusCommand(), p.imageCommand(), p.doctorCommand(), p.hookCommand())
+	root.AddCommand(scan, p.listCommand(), p.showCommand(), p.statusCommand(), p.imageCommand(), p.doctorCommand(), p.agentCommand(), p.hookCommand())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {

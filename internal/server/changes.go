@@ -119,6 +119,16 @@ func (s *Server) Changes(ctx context.Context) <-chan Change {
 	return ch
 }
 
+// end tells all who listen that there is nothing more to come.
+func (c *changes) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for ch := range c.listeners {
+		close(ch)
+	}
+	clear(c.listeners)
+}
+
 // Note tells that something which is no host has changed.
 func (s *Server) Note(t Topic) { s.changes.note(t, 0) }
 

@@ -18,7 +18,7 @@ const (
 )
 
 // Run does what goes on beside the requests, until ctx ends: it writes check-ins down, wakes hosts, tells what has changed, and
-// keeps house. Requests that wait return when it ends.
+// keeps house.
 func (s *Server) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -29,11 +29,16 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.tellChanges(ctx) })
 	work.Go(func() { s.listen(ctx) })
 	<-ctx.Done()
-	close(s.stopping)
 	work.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushEvery)
 	defer cancel()
 	return errors.Join(s.known.flush(last), context.Cause(ctx))
+}
+
+// Stop lets the requests that wait return, so that a server can end without cutting one off. It may be called once.
+func (s *Server) Stop() {
+	close(s.stopping)
+	s.changes.end()
 }
 
 // every does a piece of work now and then. What fails is said once, until it works again.

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"redflag/internal/store"
@@ -23,6 +24,8 @@ type Config struct {
 	Interval time.Duration
 	// Keep is how long history is kept.
 	Keep time.Duration
+	// TrustedProxies are whom X-Forwarded-For is believed from.
+	TrustedProxies []netip.Prefix
 	// Log gets what an operator should know; nil means none.
 	Log *slog.Logger
 	// Now is the clock; nil means time.Now.

@@ -95,6 +95,12 @@ func (s *Store) openSQLite(path string) error {
 	return err
 }
 
+// Ping says whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	return s.reader().one(ctx, []any{&one}, `SELECT COUNT(*) FROM schema_version`)
+}
+
 // Close ends it. It may be called once.
 func (s *Store) Close() error {
 	var err error

@@ -1,0 +1,106 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"redflag/internal/fleet"
+	"redflag/internal/machine"
+	"redflag/internal/memory"
+	"redflag/internal/source"
+	"redflag/internal/wire"
+)
+
+// Host is the machine that an agent looks at.
+type Host struct {
+	Machine *machine.Machine
+	// Sources gives the sources that the machine has now; anew asks registries even where their last answer is young.
+	Sources func(anew bool) []source.Source
+	// StateDir is where the last scan is remembered, for `redflag list`.
+	StateDir string
+	Log      *slog.Logger
+}
+
+// Look looks at the host as `redflag scan` does, remembers it as that does, and lists what is installed and what runs.
+func (h Host) Look(ctx context.Context, opt wire.Scan) (View, error) {
+	sources := h.Sources(opt.Refresh)
+	chosen := slices.DeleteFunc(slices.Clone(sources), func(s source.Source) bool {
+		return len(opt.Sources) > 0 && !slices.Contains(opt.Sources, s.Name())
+	})
+	scan := fleet.Scan{ScannedAt: h.Machine.Now().UTC().Truncate(time.Millisecond)}
+	var v View
+	var work sync.WaitGroup
+	work.Go(func() { scan.Host = machine.Facts(ctx, h.Machine) })
+	work.Go(func() { v.Packages = h.packages(ctx, sources) })
+	work.Go(func() { v.Containers = h.containers(ctx, sources) })
+	scan.Findings = source.Scan(ctx, h.Machine, chosen, source.Options{Refresh: opt.Refresh})
+	if len(chosen) < len(sources) {
+		scan.Findings = append(scan.Findings, source.Scan(ctx, h.Machine, others(sources, chosen), source.Options{})...)
+	}
+	work.Wait()
+	if ctx.Err() != nil {
+		return View{}, ctx.Err()
+	}
+	if _, err := memory.Save(h.StateDir, scan); err != nil {
+		h.Log.Warn("the scan is not remembered for `redflag list`", "err", err)
+	}
+	v.Host, v.Findings = scan.Host, scan.Findings
+	return v, nil
+}
+
+func others(all, chosen []source.Source) []source.Source {
+	return slices.DeleteFunc(slices.Clone(all), func(s source.Source) bool {
+		return slices.ContainsFunc(chosen, func(c source.Source) bool { return c.Name() == s.Name() })
+	})
+}
+
+// packages lists what is installed; nil where a source cannot say.
+func (h Host) packages(ctx context.Context, sources []source.Source) []fleet.Package {
+	list := []fleet.Package{}
+	for _, s := range sources {
+		lister, ok := s.(source.Lister)
+		if !ok {
+			continue
+		}
+		some, err := guarded(func() ([]fleet.Package, error) { return lister.Packages(ctx, h.Machine) })
+		if err != nil {
+			h.Log.Warn("what is installed is not known", "source", s.Name(), "err", err)
+			return nil
+		}
+		list = append(list, some...)
+	}
+	fleet.SortPackages(list)
+	return list
+}
+
+// containers lists what runs; nil where an engine cannot say.
+func (h Host) containers(ctx context.Context, sources []source.Source) []fleet.Container {
+	list := []fleet.Container{}
+	for _, s := range sources {
+		runner, ok := s.(source.Runner)
+		if !ok {
+			continue
+		}
+		some, err := guarded(func() ([]fleet.Container, error) { return runner.Containers(ctx, h.Machine) })
+		if err != nil {
+			h.Log.Warn("which containers there are is not known", "source", s.Name(), "err", err)
+			return nil
+		}
+		list = append(list, some...)
+	}
+	return list
+}
+
+// guarded turns a panic over foreign bytes into an error.
+func guarded[T any](list func() ([]T, error)) (all []T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a defect in RedFlag: %v", p)
+		}
+	}()
+	return list()
+}

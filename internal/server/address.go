@@ -1,0 +1,46 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Address says who is at the other end of a request, without a port: of the connection, or, where that is a proxy that is trusted, of
+// whom it names. X-Forwarded-For is read from its end, and only as far as trusted proxies wrote it: what a stranger puts
+// in front is not looked at.
+func Address(r *http.Request, trusted []netip.Prefix) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if !isTrusted(host, trusted) {
+		return host
+	}
+	named := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(named) - 1; i >= 0; i-- {
+		ip, err := netip.ParseAddr(strings.TrimSpace(named[i]))
+		if err != nil {
+			break
+		}
+		host = ip.Unmap().String()
+		if !isTrusted(host, trusted) {
+			break
+		}
+	}
+	return host
+}
+
+func isTrusted(host string, trusted []netip.Prefix) bool {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	for _, p := range trusted {
+		if p.Contains(ip.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
