@@ -1,6 +1,6 @@
 # make check   the quick loop: format, vet, lint, architecture, fast tests; seconds when warm
 # make test    everything, against real parts, which it installs first (on Debian, as root)
-# make build   bin/redflag for this machine
+# make build   bin/redflag and bin/redflag-agent for this machine
 # make cross   compile for every platform that we support
 # make bench   ratios against something measured in the same run
 # make fuzz    every fuzz test for FUZZTIME each
@@ -18,6 +18,7 @@ PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/arm64 windows/amd64 freebs
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/redflag ./cmd/redflag
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/redflag-agent ./cmd/redflag-agent
 
 check: lint
 	$(GO) test -short ./...

@@ -1,5 +1,6 @@
-// Command redflag tells which updates are pending on this machine, of its packages and of its container images, and says
-// "unknown, because" where it cannot tell. It needs no server, no account and no configuration.
+// Command redflag tells which updates are pending: on this machine, of its packages and of its container images, with no server, no
+// account and no configuration; and on all machines of a fleet, whose server it is as well. It says "unknown, because" where it
+// cannot tell.
 package main
 
 import (
@@ -11,4 +12,4 @@ import (
 // version is set by the linker.
 var version = "development"
 
-func main() { os.Exit(command.Main(version, nil)) }
+func main() { os.Exit(command.Main(version, fleetCommands)) }

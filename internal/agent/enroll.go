@@ -93,7 +93,7 @@ func (id Identity) Client() (*wire.Client, error) {
 func advise(err error) error {
 	var r *wire.Refusal
 	var unknown x509.UnknownAuthorityError
-	remedy := ""
+	var remedy string
 	switch {
 	case errors.As(err, &unknown):
 		remedy = "this machine's roots do not vouch for the server: use a token that carries the fingerprint of the server's own authority (`redflag token create` makes it)"

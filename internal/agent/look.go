@@ -41,7 +41,9 @@ func (h Host) Look(ctx context.Context, opt wire.Scan) (View, error) {
 	if len(chosen) < len(sources) {
 		scan.Findings = append(scan.Findings, source.Scan(ctx, h.Machine, others(sources, chosen), source.Options{})...)
 	}
+	engines := h.engines(ctx, sources)
 	work.Wait()
+	scan.Host.Engines = engines
 	if ctx.Err() != nil {
 		return View{}, ctx.Err()
 	}
@@ -68,7 +70,7 @@ func (h Host) packages(ctx context.Context, sources []source.Source) []fleet.Pac
 		}
 		some, err := guarded(func() ([]fleet.Package, error) { return lister.Packages(ctx, h.Machine) })
 		if err != nil {
-			h.Log.Warn("what is installed is not known", "source", s.Name(), "err", err)
+			h.Log.Debug("what is installed is not known", "source", s.Name(), "err", err)
 			return nil
 		}
 		list = append(list, some...)
@@ -87,10 +89,29 @@ func (h Host) containers(ctx context.Context, sources []source.Source) []fleet.C
 		}
 		some, err := guarded(func() ([]fleet.Container, error) { return runner.Containers(ctx, h.Machine) })
 		if err != nil {
-			h.Log.Warn("which containers there are is not known", "source", s.Name(), "err", err)
+			h.Log.Debug("which containers there are is not known", "source", s.Name(), "err", err)
 			return nil
 		}
 		list = append(list, some...)
+	}
+	return list
+}
+
+// engines says which container engines there are, as far as they answer.
+func (h Host) engines(ctx context.Context, sources []source.Source) []fleet.Engine {
+	var list []fleet.Engine
+	for _, s := range sources {
+		d, ok := s.(source.Describer)
+		if !ok {
+			continue
+		}
+		some, err := guarded(func() ([]fleet.Engine, error) {
+			e, err := d.Describe(ctx, h.Machine)
+			return []fleet.Engine{e}, err
+		})
+		if err == nil {
+			list = append(list, some...)
+		}
 	}
 	return list
 }

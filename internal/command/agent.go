@@ -33,14 +33,12 @@ func (p *Program) agentCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.agentCommands()...)
+	cmd.AddCommand(p.enrollCommand(), p.runCommand(), p.agentStatusCommand(), p.unenrollCommand(), p.installCommand(), p.uninstallCommand())
 	return cmd
 }
 
-// agentCommands are those of the agent, for either of the two programs.
-func (p *Program) agentCommands() []*cobra.Command {
-	return []*cobra.Command{p.enrollCommand(), p.runCommand(), p.agentStatusCommand(), p.unenrollCommand(), p.installCommand(), p.uninstallCommand()}
-}
+// lockFile is held by the agent that runs.
+const lockFile = "lock"
 
 // AgentDir is where the agent keeps its identity and its state.
 func (p *Program) AgentDir() string { return filepath.Join(p.dirs.State, "agent") }
@@ -99,17 +97,18 @@ func (p *Program) runAgent(ctx context.Context, once bool) error {
 	if err := id.Belongs(machine.Fingerprint(machine.Local())); err != nil {
 		return err
 	}
-	p.serviceLog().Info("the agent runs", "host", id.Host.String(), "server", id.Server)
-	err = p.RunAgent(ctx, id, once)
+	p.ServiceLog().Info("the agent runs", "host", id.Host.String(), "server", id.Server)
+	err = p.RunAgent(ctx, id, p.AgentDir(), once)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // it was asked to stop
 	}
 	return err
 }
 
-// RunAgent looks and reports with an identity, until ctx ends, or once. Only one agent runs with a folder at a time.
-func (p *Program) RunAgent(ctx context.Context, id agent.Identity, once bool) error {
-	lock, err := machine.Lock(filepath.Join(p.AgentDir(), "lock"))
+// RunAgent looks and reports with an identity, until ctx ends, or once. What the agent keeps is in a folder, with which only one runs at
+// a time.
+func (p *Program) RunAgent(ctx context.Context, id agent.Identity, dir string, once bool) error {
+	lock, err := machine.Lock(filepath.Join(dir, lockFile))
 	if errors.Is(err, machine.ErrLocked) {
 		return &fleet.Unknown{Because: "another agent of this host runs already", Remedy: "`redflag agent status` says how it does; stop it first, to run one here", Err: err}
 	}
@@ -123,9 +122,9 @@ func (p *Program) RunAgent(ctx context.Context, id agent.Identity, once bool) er
 	}
 	sources := &agentSources{program: p}
 	defer sources.close()
-	log := p.serviceLog()
+	log := p.ServiceLog()
 	host := agent.Host{Machine: machine.Local(), Sources: sources.present, StateDir: p.dirs.State, Log: log}
-	a := agent.New(client, agent.OpenState(p.AgentDir()), host.Look, log)
+	a := agent.New(client, agent.OpenState(dir), host.Look, log)
 	a.Version = p.Version
 	if once {
 		return a.Round(ctx, wire.Scan{})
@@ -221,7 +220,7 @@ const (
 
 // agentState says whether an agent runs: it holds the lock.
 func (p *Program) agentState() string {
-	lock, err := machine.Lock(filepath.Join(p.AgentDir(), "lock"))
+	lock, err := machine.Lock(filepath.Join(p.AgentDir(), lockFile))
 	switch {
 	case errors.Is(err, machine.ErrLocked):
 		return agentRuns

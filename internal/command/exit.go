@@ -31,6 +31,9 @@ func (u usageError) Error() string { return u.err.Error() }
 
 func (u usageError) Unwrap() error { return u.err }
 
+// Usage says that an error is about the command line: the program ends with the code for that.
+func Usage(err error) error { return usageError{err} }
+
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // tell prints an error for a person and gives the exit code that goes with it.

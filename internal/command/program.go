@@ -26,7 +26,6 @@ type Program struct {
 	stdout, stderr io.Writer
 	configFile     string
 	fresh          bool // what registries answered before is not used again
-	onlyAgent      bool // this is redflag-agent
 
 	dirs     machine.Folders
 	config   config.Config
@@ -47,22 +46,7 @@ With --exit-code: 10 updates pending, 11 security updates pending; a held, phase
 a security one, and a newer version tag of an image does not.`
 
 func (p *Program) command() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "redflag",
-		Short:         "Every pending update on this machine, and the truth about it",
-		Long:          about,
-		Version:       p.Version,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			return p.prepare()
-		},
-	}
-	root.SetOut(p.stdout)
-	root.SetErr(p.stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.PersistentFlags().StringVar(&p.configFile, "config", "", "configuration `FILE` (default config.toml in the configuration folder)")
+	root := p.root()
 	scan := p.scanCommand()
 	root.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !isTerminal(p.stdout) {
@@ -79,6 +63,39 @@ func (p *Program) command() *cobra.Command {
 	}
 	return root
 }
+
+// root is the program without commands.
+func (p *Program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "redflag",
+		Short:         "Every pending update on this machine, and the truth about it",
+		Long:          about,
+		Version:       p.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			return p.prepare()
+		},
+	}
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.PersistentFlags().StringVar(&p.configFile, "config", "", "configuration `FILE` (default config.toml in the configuration folder)")
+	return root
+}
+
+// Stdout and Stderr are where commands write. What is written to the first is whole, or the program fails.
+func (p *Program) Stdout() io.Writer { return p.stdout }
+
+// Stderr is for people: warnings, and what goes with an answer that a program reads.
+func (p *Program) Stderr() io.Writer { return p.stderr }
+
+// Config is the configuration that was read before the command began.
+func (p *Program) Config() config.Config { return p.config }
+
+// Dirs are the folders of whoever runs the program.
+func (p *Program) Dirs() machine.Folders { return p.dirs }
 
 // usageArgs makes a wrong number of arguments, or an unknown command, an error of usage everywhere.
 func usageArgs(cmd *cobra.Command) {

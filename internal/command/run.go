@@ -1,5 +1,5 @@
 // Package command is what a person types on a host: look at it now, list what was found, ask a registry, and have an agent report
-// it to a fleet. Two programs are made of these commands: redflag, which adds those of a server, and redflag-agent.
+// it to a fleet. Two programs are made of these commands: redflag, which adds those of a server, and redflag-agent, which has no more.
 package command
 
 import (

@@ -59,10 +59,6 @@ func (nobody) Stop(service.Service) error  { return nil }
 
 // agentService is the agent as the system's service manager knows it: systemd, OpenRC, launchd, rc, Windows.
 func (p *Program) agentService(run service.Interface) (service.Service, error) {
-	arguments := []string{"agent", "run"}
-	if p.onlyAgent {
-		arguments = arguments[1:]
-	}
 	exe, err := os.Executable()
 	if err == nil {
 		exe, err = filepath.EvalSymlinks(exe)
@@ -72,7 +68,7 @@ func (p *Program) agentService(run service.Interface) (service.Service, error) {
 	}
 	s, err := service.New(run, &service.Config{
 		Name: "redflag-agent", DisplayName: "RedFlag agent", Description: "RedFlag agent: reports pending updates to the fleet's server",
-		Executable: exe, Arguments: arguments, Option: service.KeyValue{"SystemdScript": agentUnit},
+		Executable: exe, Arguments: []string{"agent", "run"}, Option: service.KeyValue{"SystemdScript": agentUnit},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find the system's service manager: %w", err)
@@ -162,8 +158,8 @@ func (w *windowsService) Stop(service.Service) error {
 	return <-w.done
 }
 
-// serviceLog is the log of what runs for long: one line an event, without the time where systemd's journal notes it.
-func (p *Program) serviceLog() *slog.Logger {
+// ServiceLog is the log of what runs for long: one line an event, without the time where systemd's journal notes it.
+func (p *Program) ServiceLog() *slog.Logger {
 	opt := &slog.HandlerOptions{Level: slog.LevelInfo}
 	if os.Getenv("JOURNAL_STREAM") != "" {
 		opt.ReplaceAttr = withoutTime

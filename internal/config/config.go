@@ -23,6 +23,8 @@ type Config struct {
 	TagLifetime *Duration `toml:"tag_lifetime"`
 	// Registries by their name in references: docker.io, registry.example.com:5000.
 	Registries map[string]Registry `toml:"registries"`
+	// Server is for `redflag serve` and `redflag up`, and the commands beside them.
+	Server Server `toml:"server"`
 	// Path is the file that was read; empty when there is none.
 	Path string `toml:"-"`
 }
@@ -37,6 +39,24 @@ type Registry struct {
 	CA   string `toml:"ca"`
 	Cert string `toml:"cert"`
 	Key  string `toml:"key"`
+}
+
+// Server is how a fleet's server is run. What is empty has its default, an environment variable (REDFLAG_LISTEN and so on) goes before
+// the file, and a flag before both.
+type Server struct {
+	Listen           string    `toml:"listen" env:"REDFLAG_LISTEN"`
+	Database         string    `toml:"database" env:"REDFLAG_DATABASE"`
+	DataDir          string    `toml:"data_dir" env:"REDFLAG_DATA_DIR"`
+	TLS              string    `toml:"tls" env:"REDFLAG_TLS"`
+	Cert             string    `toml:"cert" env:"REDFLAG_CERT"`
+	Key              string    `toml:"key" env:"REDFLAG_KEY"`
+	ACMEDirectory    string    `toml:"acme_directory" env:"REDFLAG_ACME_DIRECTORY"`
+	ACMEEmail        string    `toml:"acme_email" env:"REDFLAG_ACME_EMAIL"`
+	PublicURL        string    `toml:"public_url" env:"REDFLAG_PUBLIC_URL"`
+	TrustedProxies   []string  `toml:"trusted_proxies" env:"REDFLAG_TRUSTED_PROXIES"`
+	Interval         *Duration `toml:"interval" env:"REDFLAG_INTERVAL"`
+	Keep             *Duration `toml:"keep" env:"REDFLAG_KEEP"`
+	SharedRegistries []string  `toml:"shared_registries" env:"REDFLAG_SHARED_REGISTRIES"`
 }
 
 // Duration is a time span as Go writes it: 90s, 5m, 1h30m.

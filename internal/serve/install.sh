@@ -111,11 +111,9 @@ main() {
 	mv -f "$tmp" "$dir/redflag"
 	trap - EXIT
 
-	agent=agent
-	"$dir/redflag" agent --help >/dev/null 2>&1 || agent=
-	"$dir/redflag" $agent enroll {{if .PlainHTTP}}--plain-http {{end}}"$server" "$token"
+	"$dir/redflag" agent enroll {{if .PlainHTTP}}--plain-http {{end}}"$server" "$token"
 	if [ $has_service = yes ]; then
-		"$dir/redflag" $agent install
+		"$dir/redflag" agent install
 	else
 		echo "No service manager was found or wanted: start the agent yourself with \`$dir/redflag agent run\`."
 	fi

@@ -110,6 +110,20 @@ func (o Options) url(addr net.Addr) string {
 	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
+// LocalURL is how this machine itself reaches the server.
+func (f *Fleet) LocalURL() string {
+	scheme := "https"
+	if f.opt.TLS == TLSOff {
+		scheme = "http"
+	}
+	addr := f.listener.Addr().String()
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		addr = net.JoinHostPort("127.0.0.1", port)
+	}
+	return scheme + "://" + addr
+}
+
 // ownName is what others in the network are likely to reach this machine by: its address, since not every network has names.
 func ownName() string {
 	for _, a := range ownAddresses() {
