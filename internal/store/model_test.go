@@ -186,5 +186,6 @@ func TestTheStoreHoldsWhatHostsSayWhateverBecomesOfTheirReports(t *testing.T) {
 			}
 			m.compare(rt, s, id)
 		})
+		countAgain(t, s)
 	})
 }
