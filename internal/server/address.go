@@ -32,6 +32,8 @@ func Address(r *http.Request, trusted []netip.Prefix) string {
 	return host
 }
 
+func (s *Server) address(r *http.Request) string { return Address(r, s.cfg.TrustedProxies) }
+
 func isTrusted(host string, trusted []netip.Prefix) bool {
 	ip, err := netip.ParseAddr(host)
 	if err != nil {

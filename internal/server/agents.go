@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
@@ -37,11 +36,11 @@ type route func(ctx context.Context, r request, now time.Time) (answer any, err 
 func (s *Server) asGuest(do route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := s.cfg.Now()
-		if wait := s.guests.take(addressOf(r), now); wait > 0 {
+		if wait := s.guests.take(s.address(r), now); wait > 0 {
 			s.refuse(w, r, errTooMany{wait})
 			return
 		}
-		req, err := readRequest(w, r)
+		req, err := s.readRequest(w, r)
 		if err != nil {
 			s.refuse(w, r, err)
 			return
@@ -54,13 +53,13 @@ func (s *Server) asGuest(do route) http.Handler {
 func (s *Server) asHost(do route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := s.cfg.Now()
-		req, err := readRequest(w, r)
+		req, err := s.readRequest(w, r)
 		if err == nil {
 			err = s.identify(&req, now)
 		}
 		if err != nil {
 			// Whoever cannot say who he is, is counted by his address.
-			if wait := s.guests.take(addressOf(r), now); wait > 0 {
+			if wait := s.guests.take(s.address(r), now); wait > 0 {
 				err = errTooMany{wait}
 			}
 			s.refuse(w, r, err)
@@ -88,8 +87,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, do route, req req
 	_ = json.NewEncoder(w).Encode(answer) // who asked is gone
 }
 
-func readRequest(w http.ResponseWriter, r *http.Request) (request, error) {
+// bodyPatience is for 4 MB over a slow line; who sends a byte a second is not waited for.
+const bodyPatience = time.Minute
+
+func (s *Server) readRequest(w http.ResponseWriter, r *http.Request) (request, error) {
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(bodyPatience)) // not every ResponseWriter of a test can
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, wire.MaxBody))
+	_ = rc.SetReadDeadline(time.Time{}) // the connection waits for orders, and for the next request
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
@@ -97,15 +102,7 @@ func readRequest(w http.ResponseWriter, r *http.Request) (request, error) {
 	case err != nil:
 		return request{}, fmt.Errorf("%w: %w", errBody, err)
 	}
-	return request{body: body, encoding: r.Header.Get("Content-Encoding"), address: addressOf(r), http: r}, nil
-}
-
-func addressOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
+	return request{body: body, encoding: r.Header.Get("Content-Encoding"), address: s.address(r), http: r}, nil
 }
 
 // identify says which host a request is of, by its signature.

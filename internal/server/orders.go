@@ -81,6 +81,13 @@ func (o *orders) gone(id fleet.HostID, ch <-chan struct{}) {
 	}
 }
 
+// Waiting says how many hosts wait for orders here.
+func (s *Server) Waiting() int {
+	s.orders.mu.Lock()
+	defer s.orders.mu.Unlock()
+	return len(s.orders.waiting)
+}
+
 // waitForOrders gives a host its orders, and keeps it waiting while there are none.
 func (s *Server) waitForOrders(ctx context.Context, r request, now time.Time) (any, error) {
 	var w wire.Wait

@@ -1,8 +1,6 @@
 package store
 
 import (
-	"context"
-	"database/sql"
 	"path/filepath"
 	"testing"
 	"time"
@@ -16,22 +14,7 @@ var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 func onBoth(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, filepath.Join(t.TempDir(), "fleet.db")) })
-	t.Run("postgres", func(t *testing.T) { test(t, parts.Postgres(t, createDatabase)) })
-}
-
-func createDatabase(dsn, name string) error {
-	db, err := sql.Open("pgx", dsn)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	for range 100 { // the server takes connections a moment before it answers
-		if _, err = db.ExecContext(context.Background(), "CREATE DATABASE "+name); err == nil {
-			return nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return err
+	t.Run("postgres", func(t *testing.T) { test(t, parts.Postgres(t, CreateDatabase)) })
 }
 
 // open opens a database for a test.
