@@ -15,7 +15,7 @@ func (f *Fleet) routes() http.Handler {
 	mux.HandleFunc("GET /install/{platform}", f.download)
 	mux.HandleFunc("GET /healthz", healthy)
 	mux.HandleFunc("GET /readyz", f.ready)
-	return mux
+	return f.meters.counted(mux)
 }
 
 // healthy says that the process answers.

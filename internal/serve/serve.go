@@ -30,6 +30,7 @@ type Fleet struct {
 	listener net.Listener
 	http     *http.Server
 	programs programs
+	meters   *meters
 }
 
 // OpenStore opens the database of a server, which may run at the time or not.
@@ -97,6 +98,7 @@ func (f *Fleet) open(ctx context.Context) error {
 	f.server = server.New(server.Config{
 		Store: f.Store, OrderKey: key, Interval: f.opt.Interval, Keep: f.opt.Keep, Log: f.opt.Log, TrustedProxies: f.opt.TrustedProxies,
 	})
+	f.meters = f.newMeters()
 	f.http = &http.Server{
 		Handler:           f.routes(),
 		TLSConfig:         f.vouched.config,

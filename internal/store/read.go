@@ -66,6 +66,12 @@ func (s *Store) Host(ctx context.Context, id fleet.HostID) (Host, error) {
 	return h, err
 }
 
+// CountHosts says how many hosts the fleet has.
+func (s *Store) CountHosts(ctx context.Context) (n int, err error) {
+	err = s.reader().one(ctx, []any{&n}, `SELECT COUNT(*) FROM hosts`)
+	return n, err
+}
+
 // Findings gives what is known of a host's sources, as its agent has them.
 func (s *Store) Findings(ctx context.Context, id fleet.HostID) ([]fleet.Finding, error) {
 	findings := []fleet.Finding{}
