@@ -166,7 +166,7 @@ func (n *lan) host(name, root string) *realHost {
 	veth := fmt.Sprintf("rf%d.%d", os.Getpid()%100000, n.hosts)
 	gateway, own := fmt.Sprintf("%s.%d", n.prefix, n.hosts*4-3), fmt.Sprintf("%s.%d", n.prefix, n.hosts*4-2)
 	n.must("ip", "netns", "add", h.ns)
-	n.Cleanup(func() { _ = exec.Command("ip", "netns", "del", h.ns).Run() }) //nolint:noctx // the test's context has ended
+	n.Cleanup(func() { _ = exec.Command("ip", "netns", "del", h.ns).Run() })
 	n.must("ip", "link", "add", veth, "type", "veth", "peer", "name", "eth0", "netns", h.ns)
 	n.must("ip", "addr", "add", gateway+"/30", "dev", veth)
 	n.must("ip", "link", "set", veth, "up")
@@ -359,7 +359,7 @@ func copied(t *testing.T, n *lan, h *realHost) {
 	n.must("cp", "-a", h.root+"/usr/local/bin/redflag", root+"/usr/local/bin/")
 	twin := n.host("twin", root)
 	twin.write("etc/machine-id", machineID(99))
-	if out, err := exec.Command(twin.within("")[0], twin.within("redflag agent run")[1:]...).CombinedOutput(); err == nil || !strings.Contains(string(out), "another machine's") { //nolint:noctx,gosec // it ends at once
+	if out, err := exec.Command(twin.within("")[0], twin.within("redflag agent run")[1:]...).CombinedOutput(); err == nil || !strings.Contains(string(out), "another machine's") { //nolint:gosec // a test's own program
 		t.Errorf("a copy with a machine ID of its own: %v: %s", err, out)
 	}
 	twin.write("etc/machine-id", machineID(2))

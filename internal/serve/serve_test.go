@@ -83,14 +83,20 @@ func (r running) enrol(t *testing.T, name, dir string) agent.Identity {
 	return id
 }
 
-// agentOf starts an agent with a view of its own, and gives what ends it and waits for its end.
-func agentOf(t *testing.T, id agent.Identity, dir string, look agent.Look) (end func()) {
+// aloneAgent is an agent that does a round when it is told to.
+func aloneAgent(t *testing.T, id agent.Identity, dir string, look agent.Look) *agent.Agent {
 	t.Helper()
 	client, err := id.Client()
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := agent.New(client, agent.OpenState(dir), look, slog.New(slog.DiscardHandler))
+	return agent.New(client, agent.OpenState(dir), look, slog.New(slog.DiscardHandler))
+}
+
+// agentOf starts an agent with a view of its own, and gives what ends it and waits for its end.
+func agentOf(t *testing.T, id agent.Identity, dir string, look agent.Look) (end func()) {
+	t.Helper()
+	a := aloneAgent(t, id, dir, look)
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -251,7 +257,7 @@ func TestTheServerEndsInGoodOrderWhileHostsWait(t *testing.T) {
 func TestHealthIsTold(t *testing.T) {
 	r := start(t, Options{TLS: TLSOff, Database: filepath.Join(t.TempDir(), "fleet.db")})
 	for _, path := range []string{"/healthz", "/readyz"} {
-		resp, err := http.Get(r.URL + path) //nolint:noctx // a test
+		resp, err := http.Get(r.URL + path)
 		if err != nil {
 			t.Fatal(err)
 		}
