@@ -28,7 +28,7 @@ func (s *Store) Tidy(ctx context.Context, keep time.Duration, now time.Time) err
 		{"history", `DELETE FROM history WHERE id IN (SELECT id FROM history ORDER BY gone_at DESC, id DESC LIMIT $1 OFFSET $2)`, []any{tidyBatch, maxHistory}},
 		{"orders", `DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE changed_at < $1 AND state <> 'waiting' AND state <> 'running' ORDER BY changed_at LIMIT $2)`, []any{now.Add(-keepOrders).UnixMilli(), tidyBatch}},
 		{"tokens", `DELETE FROM tokens WHERE expires_at < $1`, []any{now.Add(-keepTokens).UnixMilli()}},
-		{"sessions", `DELETE FROM sessions WHERE expires_at < $1`, []any{now.UnixMilli()}},
+		{"logins", `DELETE FROM logins WHERE expires_at < $1`, []any{now.UnixMilli()}},
 	} {
 		if err := s.deleteAll(ctx, t.query, t.args); err != nil {
 			return fmt.Errorf("tidy %s: %w", t.what, err)

@@ -26,6 +26,9 @@ type Token struct {
 
 // NewToken makes a token and gives its secret.
 func (s *Store) NewToken(ctx context.Context, t Token) (Token, string, error) {
+	if err := CheckLabels(t.Labels); err != nil {
+		return t, "", err
+	}
 	secret := rand.Text()
 	t.ID = newID()
 	labels, err := json.Marshal(t.Labels)
@@ -41,6 +44,29 @@ func (s *Store) NewToken(ctx context.Context, t Token) (Token, string, error) {
 		return t, "", fmt.Errorf("make a token: %w", err)
 	}
 	return t, secret, nil
+}
+
+// Tokens gives every token that is kept, the newest first.
+func (s *Store) Tokens(ctx context.Context) ([]Token, error) {
+	list := []Token{}
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		var t Token
+		var labels string
+		var created, expires int64
+		if err := scan(&t.ID, &t.Seats, &labels, &created, &t.CreatedBy, &expires); err != nil {
+			return err
+		}
+		t.CreatedAt, t.ExpiresAt = moment(created), moment(expires)
+		err := json.Unmarshal([]byte(labels), &t.Labels)
+		list = append(list, t)
+		return err
+	}, `SELECT id, seats, labels, created_at, created_by, expires_at FROM tokens ORDER BY created_at DESC, id`)
+	return list, err
+}
+
+// DeleteToken takes a token out of use; the hosts that joined with it stay.
+func (s *Store) DeleteToken(ctx context.Context, id int64) error {
+	return s.delete(ctx, ErrNoToken, `DELETE FROM tokens WHERE id = $1`, id)
 }
 
 // hashSecret is enough for secrets of 128 random bits, which nobody can guess.

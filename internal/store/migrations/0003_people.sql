@@ -7,8 +7,8 @@ CREATE TABLE users (
 );
 CREATE UNIQUE INDEX users_by_name ON users (name);
 
--- Who is signed in. A link that signs in once is a session that has not begun.
-CREATE TABLE sessions (
+-- Who is signed in. A link that signs in once is a login that has not begun.
+CREATE TABLE logins (
     id         BIGINT NOT NULL PRIMARY KEY,
     hash       TEXT   NOT NULL, -- SHA-256 of the secret, hex
     user_id    BIGINT NOT NULL,
@@ -19,9 +19,9 @@ CREATE TABLE sessions (
     expires_at BIGINT NOT NULL,
     once       BIGINT NOT NULL  -- 1 for a link
 );
-CREATE UNIQUE INDEX sessions_by_hash ON sessions (hash);
-CREATE INDEX sessions_by_user ON sessions (user_id, id);
-CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+CREATE UNIQUE INDEX logins_by_hash ON logins (hash);
+CREATE INDEX logins_by_user ON logins (user_id, id);
+CREATE INDEX logins_by_expiry ON logins (expires_at);
 
 CREATE TABLE api_keys (
     id         BIGINT NOT NULL PRIMARY KEY,

@@ -1,0 +1,342 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A backup is gzip of JSON lines: a header, then for each table its name and columns and its rows as arrays, and last how many rows there
+// are. It says nothing of the engine, so a fleet moves from SQLite to PostgreSQL and back with it.
+
+// backupHeader is the first line.
+type backupHeader struct {
+	Backup int       `json:"redflag_backup"`
+	Schema int64     `json:"schema"`
+	MadeAt time.Time `json:"made_at"`
+}
+
+// backupTable begins a table.
+type backupTable struct {
+	Table   string   `json:"table"`
+	Columns []string `json:"columns"`
+}
+
+// backupEnd is the last line: without it a backup is cut off.
+type backupEnd struct {
+	Rows *int64 `json:"rows"`
+}
+
+const (
+	backupFormat = 1
+	// maxBackupLine bounds what is read of one row: a host's facts and digests, an update.
+	maxBackupLine = 4 << 20
+)
+
+// ErrBackup: what is to be restored is no whole backup.
+var ErrBackup = errors.New("it is no whole backup")
+
+// ErrNotEmpty: a backup is restored into an empty database alone.
+var ErrNotEmpty = errors.New("the database has a fleet already")
+
+var createTable = regexp.MustCompile(`(?m)^CREATE TABLE (\w+) \(`)
+
+// tables are those that a backup holds, in the order of the migrations. Leases are of the moment.
+func tables() ([]string, error) {
+	var list []string
+	entries, err := migrations.ReadDir("migrations")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		text, err := migrations.ReadFile("migrations/" + e.Name())
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range createTable.FindAllSubmatch(text, -1) {
+			list = append(list, string(m[1]))
+		}
+	}
+	return slices.DeleteFunc(list, func(t string) bool { return t == "leases" }), nil
+}
+
+// Backup writes all that the store has, as it is at one moment, while others read and write on.
+func (s *Store) Backup(ctx context.Context, w io.Writer) error {
+	packed := gzip.NewWriter(w)
+	err := s.snapshot(ctx, func(c conn) error { return writeBackup(ctx, c, packed) })
+	if err == nil {
+		err = packed.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("back up: %w", err)
+	}
+	return nil
+}
+
+// snapshot reads in a transaction that sees one moment, and keeps no writer waiting.
+func (s *Store) snapshot(ctx context.Context, work func(conn) error) error {
+	one, err := s.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer one.Close()
+	begin := "BEGIN"
+	if s.dialect == postgres {
+		begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+	}
+	if _, err := one.ExecContext(ctx, begin); err != nil {
+		return err
+	}
+	err = work(conn{one, s.dialect})
+	_, endErr := one.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // nothing was written
+	return errors.Join(err, endErr)
+}
+
+func writeBackup(ctx context.Context, c conn, w io.Writer) error {
+	lines := json.NewEncoder(w)
+	lines.SetEscapeHTML(false)
+	header := backupHeader{Backup: backupFormat, MadeAt: time.Now().UTC().Truncate(time.Second)}
+	if err := c.one(ctx, []any{&header.Schema}, `SELECT MAX(version) FROM schema_version`); err != nil {
+		return err
+	}
+	if err := lines.Encode(header); err != nil {
+		return err
+	}
+	names, err := tables()
+	if err != nil {
+		return err
+	}
+	var rows int64
+	for _, name := range names {
+		n, err := writeTable(ctx, c, lines, name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		rows += n
+	}
+	return lines.Encode(backupEnd{&rows})
+}
+
+func writeTable(ctx context.Context, c conn, lines *json.Encoder, name string) (n int64, err error) {
+	rows, err := c.q.QueryContext(ctx, `SELECT * FROM `+name)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	t := backupTable{Table: name}
+	if t.Columns, err = rows.Columns(); err != nil {
+		return 0, err
+	}
+	if err := lines.Encode(t); err != nil {
+		return 0, err
+	}
+	values, into := make([]any, len(t.Columns)), make([]any, len(t.Columns))
+	for i := range into {
+		into[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return n, err
+		}
+		for i, v := range values {
+			if b, ok := v.([]byte); ok {
+				values[i] = string(b)
+			}
+		}
+		if err := lines.Encode(values); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, rows.Err()
+}
+
+// Restore fills an empty database from a backup: all of it or nothing.
+func (s *Store) Restore(ctx context.Context, r io.Reader) error {
+	err := s.inTx(ctx, func(c conn) error {
+		names, err := tables()
+		if err != nil {
+			return err
+		}
+		if err := mustBeEmpty(ctx, c, names); err != nil {
+			return err
+		}
+		packed, err := gzip.NewReader(r)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrBackup, err)
+		}
+		b := &restoring{c: c, names: names, lines: bufio.NewReaderSize(packed, 64<<10)}
+		return b.read(ctx)
+	})
+	s.dictionary.forget()
+	if err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	return nil
+}
+
+// mustBeEmpty refuses a database that a fleet lives in. What processes share is made when they begin, and gives way.
+func mustBeEmpty(ctx context.Context, c conn, names []string) error {
+	for _, name := range names {
+		if name == "settings" {
+			continue
+		}
+		var n int
+		if err := c.one(ctx, []any{&n}, `SELECT COUNT(*) FROM (SELECT 1 FROM `+name+` LIMIT 1) AS few`); err != nil {
+			return err
+		}
+		if n > 0 {
+			return fmt.Errorf("%w: its table %s is not empty", ErrNotEmpty, name)
+		}
+	}
+	_, err := c.exec(ctx, `DELETE FROM settings`)
+	return err
+}
+
+// restoring is a backup on its way into the tables.
+type restoring struct {
+	c      conn
+	names  []string
+	lines  *bufio.Reader
+	insert string
+	width  int
+	rows   int64
+}
+
+func (b *restoring) read(ctx context.Context) error {
+	line, err := b.line()
+	if err != nil {
+		return err
+	}
+	if err := b.header(ctx, line); err != nil {
+		return err
+	}
+	for {
+		if line, err = b.line(); err != nil {
+			return err
+		}
+		if line[0] == '[' {
+			if err := b.row(ctx, line); err != nil {
+				return err
+			}
+			continue
+		}
+		var end backupEnd
+		if json.Unmarshal(line, &end) == nil && end.Rows != nil {
+			return b.end(*end.Rows)
+		}
+		if err := b.table(ctx, line); err != nil {
+			return err
+		}
+	}
+}
+
+// line gives the next one, which is never empty.
+func (b *restoring) line() ([]byte, error) {
+	var line []byte
+	for {
+		part, err := b.lines.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case len(line) > maxBackupLine:
+			return nil, fmt.Errorf("%w: a line has over %d bytes", ErrBackup, maxBackupLine)
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("%w: it is cut off or damaged: %w", ErrBackup, err)
+		}
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			return nil, fmt.Errorf("%w: it has an empty line", ErrBackup)
+		}
+		return line, nil
+	}
+}
+
+func (b *restoring) header(ctx context.Context, line []byte) error {
+	var h backupHeader
+	if json.Unmarshal(line, &h) != nil || h.Backup == 0 {
+		return fmt.Errorf("%w: it has no header", ErrBackup)
+	}
+	var schema int64
+	if err := b.c.one(ctx, []any{&schema}, `SELECT MAX(version) FROM schema_version`); err != nil {
+		return err
+	}
+	if h.Backup != backupFormat || h.Schema != schema {
+		return fmt.Errorf("the backup is of another version of RedFlag (schema %d, this one has %d): restore it with that version, and then let this one open the database", h.Schema, schema)
+	}
+	return nil
+}
+
+func (b *restoring) table(ctx context.Context, line []byte) error {
+	var t backupTable
+	if json.Unmarshal(line, &t) != nil || !slices.Contains(b.names, t.Table) {
+		return fmt.Errorf("%w: it has something that is no table of ours", ErrBackup)
+	}
+	columns, err := b.columns(ctx, t.Table)
+	if err != nil {
+		return err
+	}
+	have := slices.Sorted(slices.Values(t.Columns))
+	if slices.Sort(columns); !slices.Equal(have, columns) {
+		return fmt.Errorf("%w: the table %s has other columns", ErrBackup, t.Table)
+	}
+	places := make([]string, len(t.Columns))
+	for i := range places {
+		places[i] = "$" + strconv.Itoa(i+1)
+	}
+	b.width = len(places)
+	b.insert = `INSERT INTO ` + t.Table + ` (` + strings.Join(t.Columns, ", ") + `) VALUES (` + strings.Join(places, ", ") + `)`
+	return nil
+}
+
+func (b *restoring) columns(ctx context.Context, table string) ([]string, error) {
+	rows, err := b.c.q.QueryContext(ctx, `SELECT * FROM `+table+` LIMIT 0`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	return columns, errors.Join(err, rows.Err())
+}
+
+func (b *restoring) row(ctx context.Context, line []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.UseNumber()
+	var values []any
+	if err := decoder.Decode(&values); err != nil || len(values) != b.width || b.insert == "" {
+		return fmt.Errorf("%w: a row is none", ErrBackup)
+	}
+	for i, v := range values {
+		switch v := v.(type) {
+		case string:
+		case json.Number:
+			n, err := v.Int64()
+			if err != nil {
+				return fmt.Errorf("%w: %s is no number of ours", ErrBackup, v)
+			}
+			values[i] = n
+		default:
+			return fmt.Errorf("%w: a row has a value that is neither a text nor a number", ErrBackup)
+		}
+	}
+	b.rows++
+	_, err := b.c.exec(ctx, b.insert, values...)
+	return err
+}
+
+func (b *restoring) end(rows int64) error {
+	if rows != b.rows {
+		return fmt.Errorf("%w: %d of its %d rows are there", ErrBackup, b.rows, rows)
+	}
+	return nil
+}

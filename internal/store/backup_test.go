@@ -1,0 +1,228 @@
+package store
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"redflag/internal/access"
+	"redflag/internal/fleet"
+	"redflag/internal/wire"
+)
+
+// fill puts something into every table.
+func fill(t *testing.T, s *Store) {
+	t.Helper()
+	id := enrol(t, s, "näme \"with\" <signs>")
+	image := fleet.Update{Source: "docker", Name: "nginx:1", From: "a", To: "b", ImageUpdate: &fleet.ImageUpdate{Kind: fleet.Rebuild, Platform: "linux/amd64"}}
+	say(t, s, id, 1, fleet.Finding{Source: "apt", Updates: []fleet.Update{anUpdate("curl", "1", "2"), anUpdate("vim", "1", "2")}}, fleet.Package{Source: "apt", Name: "vim", Version: "1"})
+	say(t, s, id, 2, fleet.Finding{Source: "apt", Updates: []fleet.Update{anUpdate("curl", "1", "2")}})
+	say(t, s, id, 3, fleet.Finding{Source: "docker", Updates: []fleet.Update{image}, Checks: []fleet.Check{{Name: "nginx:1", Answer: fleet.Outdated}}})
+	containers := wire.Report{Sequence: 4, Containers: &wire.ContainerSet{All: []fleet.Container{{Source: "docker", Name: "web", Image: "nginx:1"}}}}
+	if _, err := s.SaveReport(t.Context(), id, containers, "", noon); err != nil {
+		t.Fatal(err)
+	}
+	give(t, s, id)
+	u, err := s.NewUser(t.Context(), "anna", access.Admin, "", noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = s.NewLogin(t.Context(), u.ID, "Firefox", "192.0.2.1", noon, noon.Add(time.Hour))
+	_, _, err2 := s.NewKey(t.Context(), Key{Name: "ci", Scope: access.ScopeRead}, noon)
+	_, err3 := s.NewGroup(t.Context(), "production", "env=prod", noon)
+	err4 := s.SetLabels(t.Context(), id, map[string]string{"env": "prod"})
+	if err := errors.Join(err, err2, err3, err4, s.SaveSetting(t.Context(), "key", []byte{0, 255})); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dump gives every row of a store, unpacked and without the line that says when.
+func dump(t *testing.T, s *Store) []string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := s.Backup(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	r, err := gzip.NewReader(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")[1:]
+	slices.Sort(lines) // tables have no order of rows
+	return lines
+}
+
+func TestABackupMovesAFleetToEitherDatabase(t *testing.T) {
+	onBoth(t, func(t *testing.T, from string) {
+		s := open(t, from)
+		fill(t, s)
+		before := dump(t, s)
+		var backup bytes.Buffer
+		if err := s.Backup(t.Context(), &backup); err != nil {
+			t.Fatal(err)
+		}
+		onBoth(t, func(t *testing.T, to string) {
+			target := open(t, to)
+			if _, err := target.Setting(t.Context(), "key", func() ([]byte, error) { return []byte("its own"), nil }); err != nil {
+				t.Fatal(err)
+			}
+			if err := target.Restore(t.Context(), bytes.NewReader(backup.Bytes())); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(before, dump(t, target)); diff != "" {
+				t.Errorf("(-from +to):\n%s", diff)
+			}
+			countAgain(t, target)
+			if err := target.Restore(t.Context(), bytes.NewReader(backup.Bytes())); !errors.Is(err, ErrNotEmpty) {
+				t.Errorf("a second time: %v", err)
+			}
+		})
+	})
+}
+
+func TestEveryTableIsBackedUp(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "fleet.db"))
+	fill(t, s)
+	have := map[string]bool{}
+	text := strings.Join(dump(t, s), "\n")
+	err := s.reader().all(t.Context(), func(scan func(...any) error) error {
+		var name string
+		err := scan(&name)
+		have[name] = true
+		return err
+	}, `SELECT name FROM sqlite_master WHERE type = 'table'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range have {
+		if name != "schema_version" && name != "leases" && !strings.Contains(text, `{"table":"`+name+`"`) {
+			t.Errorf("%s is not in the backup", name)
+		}
+	}
+	names, err := tables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		var n int
+		if err := s.reader().one(t.Context(), []any{&n}, `SELECT COUNT(*) FROM `+name); err != nil || n == 0 {
+			t.Errorf("the test puts nothing into %s: %v", name, err)
+		}
+	}
+}
+
+func TestABackupThatIsNotWholeChangesNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, filepath.Join(t.TempDir(), "from.db"))
+		fill(t, s)
+		var b bytes.Buffer
+		if err := s.Backup(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		target := open(t, dsn)
+		empty := dump(t, target)
+		whole := unzip(t, b.Bytes())
+		for name, text := range map[string]string{
+			"nothing":             "",
+			"cut off":             whole[:len(whole)/2],
+			"without its end":     whole[:strings.LastIndex(strings.TrimSpace(whole), "\n")+1],
+			"a row less":          strings.Replace(whole, lineWith(whole, `"production"`), "", 1),
+			"a table of its own":  strings.Replace(whole, `{"table":"users"`, `{"table":"schema_version"`, 1),
+			"a column of its own": strings.Replace(whole, `"columns":["id",`, `"columns":["id; DROP TABLE users",`, 1),
+			"a row that is short": strings.Replace(whole, lineWith(whole, `"production"`), "[1]\n", 1),
+			"another version":     strings.Replace(whole, `"schema":`, `"schema":9`, 1),
+		} {
+			if err := target.Restore(t.Context(), bytes.NewReader(zip(t, text))); err == nil {
+				t.Errorf("%s: it was restored", name)
+			}
+			if diff := cmp.Diff(empty, dump(t, target)); diff != "" {
+				t.Errorf("%s changed something:\n%s", name, diff)
+			}
+		}
+		if err := target.Restore(t.Context(), strings.NewReader("SQLite format 3")); !errors.Is(err, ErrBackup) {
+			t.Errorf("another file: %v", err)
+		}
+	})
+}
+
+func lineWith(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return line
+		}
+	}
+	return "?"
+}
+
+func unzip(t testing.TB, data []byte) string {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func zip(t testing.TB, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func FuzzRestore(f *testing.F) {
+	s, err := Open(context.Background(), filepath.Join(f.TempDir(), "fleet.db"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer s.Close()
+	var b bytes.Buffer
+	if err := s.Backup(context.Background(), &b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(unzip(f, b.Bytes()))
+	f.Add("{\"redflag_backup\":1,\"schema\":3}\n{\"table\":\"groups\",\"columns\":[\"id\",\"name\",\"query\",\"created_at\"]}\n[1,\"a\",\"b\",2]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		err := s.Restore(t.Context(), bytes.NewReader(zip(t, text)))
+		if err != nil {
+			return
+		}
+		if !strings.Contains(text, "rows") {
+			t.Error("a backup without its end was restored")
+		}
+		err = s.inTx(t.Context(), func(c conn) error {
+			names, err := tables()
+			for _, n := range names {
+				_, e := c.exec(t.Context(), `DELETE FROM `+n)
+				err = errors.Join(err, e)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Group is a label query under a name.
+type Group struct {
+	ID   int64  `json:"id,string"`
+	Name string `json:"name"`
+	// Query is one of [ParseLabels].
+	Query     string    `json:"query"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// NewGroup saves a query under a name.
+func (s *Store) NewGroup(ctx context.Context, name, query string, now time.Time) (Group, error) {
+	if err := checkName(name); err != nil {
+		return Group{}, err
+	}
+	if _, err := ParseLabels(query); err != nil {
+		return Group{}, err
+	}
+	g := Group{ID: newID(), Name: name, Query: query, CreatedAt: moment(now.UnixMilli())}
+	err := s.inTx(ctx, func(c conn) error {
+		n, err := c.exec(ctx, `INSERT INTO groups (id, name, query, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, g.ID, name, query, now.UnixMilli())
+		if err == nil && n == 0 {
+			err = ErrTaken
+		}
+		return err
+	})
+	if err != nil {
+		return Group{}, fmt.Errorf("save the group %s: %w", name, err)
+	}
+	return g, nil
+}
+
+// Groups gives every group, by name.
+func (s *Store) Groups(ctx context.Context) ([]Group, error) {
+	list := []Group{}
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		var g Group
+		var created int64
+		err := scan(&g.ID, &g.Name, &g.Query, &created)
+		g.CreatedAt = moment(created)
+		list = append(list, g)
+		return err
+	}, `SELECT id, name, query, created_at FROM groups ORDER BY name`)
+	return list, err
+}
+
+// DeleteGroup forgets a group; its hosts stay.
+func (s *Store) DeleteGroup(ctx context.Context, id int64) error {
+	return s.delete(ctx, ErrNoGroup, `DELETE FROM groups WHERE id = $1`, id)
+}

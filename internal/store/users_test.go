@@ -1,0 +1,176 @@
+package store
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"redflag/internal/access"
+)
+
+func TestTheLastAdministratorStays(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		var admins []User
+		for _, name := range []string{"anna", "bert"} {
+			u, err := s.NewUser(t.Context(), name, access.Admin, "", noon)
+			if err != nil {
+				t.Fatal(err)
+			}
+			admins = append(admins, u)
+		}
+		if _, err := s.NewUser(t.Context(), "anna", access.Viewer, "", noon); !errors.Is(err, ErrTaken) {
+			t.Errorf("a second anna: %v", err)
+		}
+		var refused atomic.Int32
+		var work sync.WaitGroup
+		for i, do := range []func(int64) error{
+			func(id int64) error { return s.DeleteUser(t.Context(), id) },
+			func(id int64) error { return s.SetRole(t.Context(), id, access.Viewer) },
+		} {
+			work.Go(func() {
+				if err := do(admins[i].ID); errors.Is(err, ErrLastAdmin) {
+					refused.Add(1)
+				} else if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		work.Wait()
+		if refused.Load() != 1 {
+			t.Errorf("%d of the two were refused", refused.Load())
+		}
+		if err := s.DeleteUser(t.Context(), 1); !errors.Is(err, ErrNoUser) {
+			t.Error(err)
+		}
+		for _, bad := range []string{"", " x", "a\nb"} {
+			if _, err := s.NewUser(t.Context(), bad, access.Viewer, "", noon); !errors.Is(err, ErrName) {
+				t.Errorf("%q: %v", bad, err)
+			}
+		}
+	})
+}
+
+func TestALinkSignsInOnceHoweverManyUseIt(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		u, err := s.NewUser(t.Context(), "anna", access.Admin, "", noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		link, err := s.NewLink(t.Context(), u.ID, noon, noon.Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Login(t.Context(), link, noon); !errors.Is(err, ErrNoLogin) {
+			t.Errorf("a link is no login: %v", err)
+		}
+		if _, _, err := s.UseLink(t.Context(), link, "", "", noon.Add(2*time.Hour), noon.Add(3*time.Hour)); !errors.Is(err, ErrNoLogin) {
+			t.Errorf("one that has run out: %v", err)
+		}
+		var in atomic.Int32
+		var secret atomic.Value
+		var work sync.WaitGroup
+		for range 8 {
+			work.Go(func() {
+				_, got, err := s.UseLink(t.Context(), link, "Firefox", "192.0.2.1", noon, noon.Add(time.Hour))
+				if err == nil {
+					in.Add(1)
+					secret.Store(got)
+				} else if !errors.Is(err, ErrNoLogin) {
+					t.Error(err)
+				}
+			})
+		}
+		work.Wait()
+		if in.Load() != 1 {
+			t.Fatalf("%d got in", in.Load())
+		}
+		l, who, err := s.Login(t.Context(), secret.Load().(string), noon.Add(2*time.Minute))
+		if err != nil || who.Name != "anna" || l.Browser != "Firefox" {
+			t.Errorf("%+v, %+v, %v", l, who, err)
+		}
+		if list, err := s.Logins(t.Context(), u.ID); err != nil || len(list) != 1 || !list[0].SeenAt.Equal(noon.Add(2*time.Minute)) {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if err := s.SetPassword(t.Context(), u.ID, "another"); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Login(t.Context(), secret.Load().(string), noon); !errors.Is(err, ErrNoLogin) {
+			t.Errorf("after another password: %v", err)
+		}
+	})
+}
+
+func TestAKeyOpensUntilItHasExpiredOrIsDeleted(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		k, secret, err := s.NewKey(t.Context(), Key{Name: "ci", Scope: access.ScopeWrite, CreatedBy: "anna", ExpiresAt: noon.Add(time.Hour)}, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.KeyBySecret(t.Context(), secret, noon)
+		if err != nil || got.Scope != access.ScopeWrite || got.Name != "ci" {
+			t.Errorf("%+v, %v", got, err)
+		}
+		for name, c := range map[string]struct {
+			secret string
+			now    time.Time
+		}{"another": {"rf_key_x", noon}, "later": {secret, noon.Add(2 * time.Hour)}, "none": {"", noon}} {
+			if _, err := s.KeyBySecret(t.Context(), c.secret, c.now); !errors.Is(err, ErrNoKey) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if list, err := s.Keys(t.Context()); err != nil || len(list) != 1 || !list[0].UsedAt.Equal(noon) {
+			t.Errorf("%+v, %v", list, err)
+		}
+		if err := s.DeleteKey(t.Context(), k.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.KeyBySecret(t.Context(), secret, noon); !errors.Is(err, ErrNoKey) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLabelsChooseHosts(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		for name, labels := range map[string]map[string]string{
+			"a": {"env": "prod", "role": "web"}, "b": {"env": "prod", "role": "db"}, "c": {"env": "test"}, "d": {},
+		} {
+			if err := s.SetLabels(t.Context(), enrol(t, s, name), labels); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for query, want := range map[string]string{
+			"": "abcd", "env=prod": "ab", "env=prod,role!=db": "a", "role!=db": "acd", "role": "ab", "!role": "cd", " env = test , !role": "c", "env=nothing": "",
+		} {
+			q, err := ParseLabels(query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			var args []any
+			condition := q.where("hosts.id", &args)
+			if err := s.reader().all(t.Context(), func(scan func(...any) error) error {
+				var name string
+				err := scan(&name)
+				got += name
+				return err
+			}, `SELECT name FROM hosts WHERE `+condition+` ORDER BY name`, args...); err != nil {
+				t.Fatal(err)
+			}
+			if got != want {
+				t.Errorf("%q chooses %q, want %q", query, got, want)
+			}
+		}
+		for _, bad := range []string{"=x", "a b=c", "a,,b", "!", "a='; DROP TABLE hosts", "a=\x00"} {
+			if _, err := ParseLabels(bad); bad != "a='; DROP TABLE hosts" && !errors.Is(err, ErrLabels) {
+				t.Errorf("%q: %v", bad, err)
+			}
+		}
+	})
+}
