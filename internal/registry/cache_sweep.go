@@ -23,8 +23,8 @@ const (
 	maxTemp = time.Hour
 )
 
-// close writes down what is new, and sweeps the folder when it is time.
-func (c *cache) close() {
+// tidy writes down what is new, and sweeps the folder when it is time.
+func (c *cache) tidy() {
 	c.flush()
 	if _, err := os.Stat(c.dir); c.dir == "" || err != nil {
 		return // nothing was kept yet

@@ -178,7 +178,7 @@ func TestASweepRemovesTheOldAndTheTooMuchAndNothingElse(t *testing.T) {
 		}
 		kept = append(kept, path)
 	}
-	c.close()
+	c.tidy()
 	checkFiles(t, kept, gone)
 }
 

@@ -26,6 +26,8 @@ type Config struct {
 	CertsDir string
 	// DockerConfig is the folder of Docker's config.json with its credentials; empty asks anonymously.
 	DockerConfig string
+	// Shared is asked before registries are; nil for nobody.
+	Shared Shared
 	// UserAgent names us to registries.
 	UserAgent string
 	// Log gets warnings; nil means none.
@@ -52,10 +54,11 @@ type HostConfig struct {
 // Client asks registries. There is one in a process, because it holds the one limiter, connection pool and back-off of every
 // registry host. It is safe for many goroutines.
 type Client struct {
-	cfg    Config
-	cache  *cache
-	creds  *credentials
-	flight flight
+	cfg     Config
+	cache   *cache
+	creds   *credentials
+	sharing *sharing
+	flight  flight
 	// patience is for one request and the whole of its answer.
 	patience time.Duration
 
@@ -82,6 +85,7 @@ func New(cfg Config) *Client {
 		cfg:      cfg,
 		cache:    openCache(cfg.CacheDir, cfg.Now, cfg.Log),
 		creds:    readCredentials(cfg.DockerConfig),
+		sharing:  newSharing(cfg.Shared),
 		hosts:    map[string]*host{},
 		paces:    map[string]*pace{},
 		patience: exchangePatience,
@@ -98,8 +102,12 @@ func (c *Client) Close() {
 		h.keepBudget(c.cache, c.cfg.Now())
 		h.http.CloseIdleConnections()
 	}
-	c.cache.close()
+	c.cache.tidy()
 }
+
+// Tidy writes down what was learnt, and once a day removes from the cache what it has too much of. Close does so, too; a program
+// that runs for long calls it now and then.
+func (c *Client) Tidy() { c.cache.tidy() }
 
 // once does a piece of work once for all who want it at the same time. A caller whose context ends goes away with its
 // error; the others still get the answer.

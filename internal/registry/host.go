@@ -54,10 +54,7 @@ func (c *Client) endpoints(name reference.Named) []*host {
 
 // host gives the one host of a registry.
 func (c *Client) host(registry string) *host {
-	address := registry
-	if registry == hub {
-		address = hubAPI
-	}
+	address := addressOf(registry)
 	return c.know(address, func() *host {
 		return &host{
 			name: registry, address: address, scheme: "https",

@@ -32,6 +32,14 @@ func foldHub(domain string) string {
 	return domain
 }
 
+// addressOf gives the address at which a registry answers.
+func addressOf(registry string) string {
+	if registry == hub {
+		return hubAPI
+	}
+	return registry
+}
+
 // isLoopback says whether a host or host:port is this machine itself, where the engine too allows plain HTTP.
 func isLoopback(address string) bool {
 	host := address

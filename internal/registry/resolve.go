@@ -67,12 +67,13 @@ func (c *Client) resolveAll(ctx context.Context, refs []reference.NamedTagged) [
 		}
 		r := &Resolved{}
 		answers[ref.String()] = r
-		if a, ok := c.recall(ref); ok {
+		if a, ok := c.Recall(ref); ok {
 			r.Answer = a
 			continue
 		}
 		open = append(open, ref)
 	}
+	open = c.shareDigests(ctx, open, answers)
 	c.expect(open)
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, asksAtOnce)
@@ -91,13 +92,17 @@ func (c *Client) resolveAll(ctx context.Context, refs []reference.NamedTagged) [
 	return list
 }
 
-// recall gives a tag's answer from the cache while it is young.
-func (c *Client) recall(ref reference.NamedTagged) (Answer, bool) {
+// Recall gives a tag's answer from the cache while it is young. It asks nobody.
+func (c *Client) Recall(ref reference.NamedTagged) (Answer, bool) {
 	var rec tagRecord
 	if !c.cache.record(recordTag, ref.String(), &rec) || !c.young(rec.At, c.cfg.TagLifetime) {
 		return Answer{}, false
 	}
 	return rec.answer(), true
+}
+
+func (c *Client) keepTag(ref reference.NamedTagged, a Answer) {
+	c.cache.keepRecord(recordTag, ref.String(), tagRecord{a.Digest, a.MediaType, a.Size, a.CheckedAt, a.Host})
 }
 
 // resolve asks for one tag, and falls back on the old answer where none can be had now.
@@ -106,7 +111,7 @@ func (c *Client) resolve(ctx context.Context, ref reference.NamedTagged) Resolve
 		return eachEndpoint(c, ref, func(h *host) (Answer, error) { return c.head(ctx, h, ref) })
 	})
 	if err == nil {
-		c.cache.keepRecord(recordTag, ref.String(), tagRecord{answer.Digest, answer.MediaType, answer.Size, answer.CheckedAt, answer.Host})
+		c.keepTag(ref, answer)
 		return Resolved{Answer: answer}
 	}
 	r := Resolved{Err: err}

@@ -36,27 +36,57 @@ type tagsRecord struct {
 	At   time.Time `json:"at"`
 }
 
+// TagList is the tags of a repository, and when the registry gave them.
+type TagList struct {
+	Tags      []string
+	CheckedAt time.Time
+}
+
 // Tags lists the tags of a repository: at most MaxTags, kept for a day (not at all where [Config.TagLifetime] is less than 0). When the
 // registry cannot be asked, the list before serves for a week: a newer tag in it is newer still.
 func (c *Client) Tags(ctx context.Context, name reference.Named) ([]string, error) {
-	key := reference.TrimNamed(name).String()
-	var rec tagsRecord
-	known := c.cache.record(recordTags, key, &rec)
-	if known && c.cfg.TagLifetime >= 0 && c.young(rec.At, tagsLifetime) {
-		return rec.Tags, nil
+	l, err := c.TagList(ctx, name)
+	return l.Tags, err
+}
+
+// TagList is [Client.Tags], and says how old the list is.
+func (c *Client) TagList(ctx context.Context, name reference.Named) (TagList, error) {
+	if l, ok := c.RecallTags(name); ok {
+		return l, nil
 	}
-	tags, err := once(ctx, c, "tags "+key, func(ctx context.Context) ([]string, error) {
+	if l, ok := c.shareTags(ctx, name); ok {
+		c.keepTags(name, l)
+		return l, nil
+	}
+	tags, err := once(ctx, c, "tags "+tagsKey(name), func(ctx context.Context) ([]string, error) {
 		return eachEndpoint(c, name, func(h *host) ([]string, error) { return c.listTags(ctx, h, name) })
 	})
 	if err != nil {
-		if known && canBeOld(err) && c.young(rec.At, tagsBound) {
-			return rec.Tags, nil
+		var rec tagsRecord
+		if canBeOld(err) && c.cache.record(recordTags, tagsKey(name), &rec) && c.young(rec.At, tagsBound) {
+			return TagList{rec.Tags, rec.At}, nil
 		}
-		return nil, err
+		return TagList{}, err
 	}
-	c.cache.keepRecord(recordTags, key, tagsRecord{Tags: tags, At: c.cfg.Now().UTC()})
-	return tags, nil
+	l := TagList{tags, c.cfg.Now().UTC()}
+	c.keepTags(name, l)
+	return l, nil
 }
+
+// RecallTags gives a repository's tags from the cache while they are young. It asks nobody.
+func (c *Client) RecallTags(name reference.Named) (TagList, bool) {
+	var rec tagsRecord
+	if c.cfg.TagLifetime < 0 || !c.cache.record(recordTags, tagsKey(name), &rec) || !c.young(rec.At, tagsLifetime) {
+		return TagList{}, false
+	}
+	return TagList{rec.Tags, rec.At}, true
+}
+
+func (c *Client) keepTags(name reference.Named, l TagList) {
+	c.cache.keepRecord(recordTags, tagsKey(name), tagsRecord{Tags: l.Tags, At: l.CheckedAt})
+}
+
+func tagsKey(name reference.Named) string { return reference.TrimNamed(name).String() }
 
 // listTags walks over the pages of a list (distribution-spec, content discovery).
 func (c *Client) listTags(ctx context.Context, h *host, name reference.Named) ([]string, error) {
@@ -108,13 +138,18 @@ func parseTags(body []byte) ([]string, error) {
 	if err := json.Unmarshal(body, &j); err != nil {
 		return nil, fmt.Errorf("no JSON list of tags: %w", err)
 	}
+	return validTags(j.Tags), nil
+}
+
+// validTags leaves out what the grammar of references does not allow.
+func validTags(list []string) []string {
 	tags := []string{}
-	for _, t := range j.Tags {
+	for _, t := range list {
 		if validTag.MatchString(t) {
 			tags = append(tags, t)
 		}
 	}
-	return tags, nil
+	return tags
 }
 
 // nextPage finds the address of the next page in Link headers (RFC 8288).
