@@ -85,7 +85,9 @@ func consult[T any](ctx context.Context, c *Client, ask func(context.Context, Sh
 func (c *Client) mayShare(name reference.Named) bool {
 	registry := registryOf(name)
 	_, configured := c.cfg.Hosts[registry]
-	if c.sharing.with == nil || c.cfg.TagLifetime < 0 || configured || isLoopback(registry) || c.creds.mayKnow(registry) {
+	_, pinned := name.(reference.Digested)
+	switch {
+	case c.sharing.with == nil, c.cfg.TagLifetime < 0, pinned, configured, isLoopback(registry), c.creds.mayKnow(registry):
 		return false
 	}
 	authorities, pairs := engineCerts(c.cfg.CertsDir, registry)

@@ -225,9 +225,9 @@ func TestASharedIsNotAskedWhereThisHostKnowsTheRegistryItsOwnWay(t *testing.T) {
 			t.Errorf("%s: asked: %v", name, got)
 		}
 	}
-	for _, ref := range []string{"localhost:5000/app:1", "127.0.0.1:5000/app:1"} {
+	for _, ref := range []string{"localhost:5000/app:1", "127.0.0.1:5000/app:1", "app:1@" + someDigest} {
 		if start(t, withShared(Config{})).mayShare(tagged(t, ref)) {
-			t.Errorf("%s is another registry on every host, and is shared", ref)
+			t.Errorf("%s means something of its own here, and is shared", ref)
 		}
 	}
 }
