@@ -65,8 +65,8 @@ func (c *Client) Leave(ctx context.Context) error {
 	return c.post(ctx, PathLeave, Leave{Level: Level}, nil)
 }
 
-// maxAnswer bounds what a server answers to one message.
-const maxAnswer = 1 << 20
+// maxAnswer bounds what a server answers to one message: 10,000 tags of 128 bytes are 1.3 MB.
+const maxAnswer = 4 << 20
 
 // post sends a message, signed, and reads the answer. A refusal is a *[Refusal].
 func (c *Client) post(ctx context.Context, path string, message, answer any) error {
