@@ -50,7 +50,10 @@ func (s *Server) asGuest(do route) http.Handler {
 }
 
 // asHost is a route for hosts of the fleet.
-func (s *Server) asHost(do route) http.Handler {
+func (s *Server) asHost(do route) http.Handler { return s.asHostWithin(s.hosts, do) }
+
+// asHostWithin is a route for hosts of the fleet that has a rate of its own.
+func (s *Server) asHostWithin(rate *limiter, do route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := s.cfg.Now()
 		req, err := s.readRequest(w, r)
@@ -65,7 +68,7 @@ func (s *Server) asHost(do route) http.Handler {
 			s.refuse(w, r, err)
 			return
 		}
-		if wait := s.hosts.takeSome(req.host.String(), 1+len(req.body)/turnBytes, now); wait > 0 {
+		if wait := rate.takeSome(req.host.String(), 1+len(req.body)/turnBytes, now); wait > 0 {
 			s.refuse(w, r, errTooMany{wait})
 			return
 		}

@@ -26,6 +26,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	work.Go(func() { s.every(ctx, lookEvery, "orders cannot be looked for", s.orders.refresh) })
 	work.Go(func() { s.every(ctx, tidyEvery, "keeping house failed, and will be tried again", s.tidy) })
+	work.Go(func() { s.every(ctx, tidyImagesEvery, "", s.tidyImages) })
 	work.Go(func() { s.tellChanges(ctx) })
 	work.Go(func() { s.listen(ctx) })
 	<-ctx.Done()
@@ -33,6 +34,14 @@ func (s *Server) Run(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushEvery)
 	defer cancel()
 	return errors.Join(s.known.flush(last), context.Cause(ctx))
+}
+
+// tidyImages keeps the answers of registries within their bounds.
+func (s *Server) tidyImages(context.Context) error {
+	if s.cfg.Images != nil {
+		s.cfg.Images.Tidy()
+	}
+	return nil
 }
 
 // Stop lets the requests that wait return, so that a server can end without cutting one off. It may be called once.

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"time"
 
+	"redflag/internal/registry"
 	"redflag/internal/store"
 	"redflag/internal/wire"
 )
@@ -26,6 +27,12 @@ type Config struct {
 	Keep time.Duration
 	// TrustedProxies are whom X-Forwarded-For is believed from.
 	TrustedProxies []netip.Prefix
+	// Images asks image registries for all hosts of the fleet. What it may see every host may learn, so it must have no credentials;
+	// without a cache it shares nothing. Nil means that hosts ask for themselves.
+	Images *registry.Client
+	// SharedRegistries are those that are asked for hosts, by their names in references. A host can make the server connect to any that
+	// is on the list. Nil means well-known public ones.
+	SharedRegistries []string
 	// Log gets what an operator should know; nil means none.
 	Log *slog.Logger
 	// Now is the clock; nil means time.Now.
@@ -46,6 +53,9 @@ type Server struct {
 	guests   *limiter      // of addresses that nobody vouches for yet
 	hosts    *limiter      // of hosts
 	stopping chan struct{} // closed when waiting requests should return
+	images   *images
+	// imageAsks are questions about images, by host: so many that a check-in should not have to wait for them.
+	imageAsks *limiter
 }
 
 // New makes a server. It serves as soon as its handlers do, and [Server.Run] must run beside them.
@@ -65,6 +75,7 @@ func New(cfg Config) *Server {
 	return &Server{
 		cfg: cfg, name: rand.Text(), known: newKnown(cfg.Store), orders: newOrders(cfg.Store), changes: newChanges(), stopping: make(chan struct{}),
 		guests: newLimiter(guestRate, guestBurst), hosts: newLimiter(hostRate, hostBurst),
+		images: newImages(cfg), imageAsks: newLimiter(imagesRate, imagesBurst),
 	}
 }
 
@@ -77,6 +88,7 @@ func (s *Server) Agents() http.Handler {
 	mux.Handle("POST "+wire.PathOrders, s.asHost(s.waitForOrders))
 	mux.Handle("POST "+wire.PathResults, s.asHost(s.result))
 	mux.Handle("POST "+wire.PathLeave, s.asHost(s.leave))
+	mux.Handle("POST "+wire.PathImages, s.asHostWithin(s.imageAsks, s.askImages))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, errNoRoute) })
 	return mux
 }
