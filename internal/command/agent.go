@@ -120,7 +120,7 @@ func (p *Program) RunAgent(ctx context.Context, id agent.Identity, dir string, o
 	if err != nil {
 		return err
 	}
-	sources := &agentSources{program: p}
+	sources := &agentSources{program: p, shared: agent.NewImages(client, nil)}
 	defer sources.close()
 	log := p.ServiceLog()
 	host := agent.Host{Machine: machine.Local(), Sources: sources.present, StateDir: p.dirs.State, Log: log}
@@ -140,6 +140,7 @@ const agentTagLifetime = time.Hour
 type agentSources struct {
 	program       *Program
 	usual, strict *registry.Client // the second asks anew
+	shared        registry.Shared
 }
 
 // present gives the sources that the machine has now.
@@ -149,6 +150,7 @@ func (s *agentSources) present(anew bool) []source.Source {
 	if s.program.config.TagLifetime == nil {
 		config.TagLifetime = agentTagLifetime
 	}
+	config.Shared = s.shared
 	if anew {
 		client, config.TagLifetime = &s.strict, -1
 	}

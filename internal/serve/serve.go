@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"redflag/internal/registry"
 	"redflag/internal/server"
 	"redflag/internal/store"
 )
@@ -31,6 +32,7 @@ type Fleet struct {
 	http     *http.Server
 	programs programs
 	meters   *meters
+	images   *registry.Client
 }
 
 // OpenStore opens the database of a server, which may run at the time or not.
@@ -95,7 +97,10 @@ func (f *Fleet) open(ctx context.Context) error {
 	if err := saveAddress(ctx, f.Store, Address{URL: f.URL, Fingerprint: f.vouched.fingerprint, Pin: f.vouched.pin}); err != nil {
 		return errors.Join(err, f.listener.Close())
 	}
+	// Anonymous, whatever the server's own user is signed in to: what it learns every host may learn.
+	f.images = registry.New(registry.Config{CacheDir: filepath.Join(f.opt.DataDir, "images"), UserAgent: "redflag/" + f.opt.Version, Log: f.opt.Log})
 	f.server = server.New(server.Config{
+		Images: f.images, SharedRegistries: f.opt.SharedRegistries,
 		Store: f.Store, OrderKey: key, Interval: f.opt.Interval, Keep: f.opt.Keep, Log: f.opt.Log, TrustedProxies: f.opt.TrustedProxies,
 	})
 	f.meters = f.newMeters()
@@ -140,6 +145,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	}
 	stop()
 	work.Wait()
+	f.images.Close()
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
