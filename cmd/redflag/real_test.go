@@ -305,7 +305,7 @@ func patchedByHand(t *testing.T, h *realHost) {
 	before := h.known(id)
 	h.must("chroot", h.root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-q", "-y", "--no-install-recommends", "openssl", "libssl3")
 	until(t, "the next check-in says so", func() bool { return h.known(id).Updates < before.Updates })
-	history, err := h.store.History(t.Context(), id, 100)
+	history, _, err := h.store.History(t.Context(), id, store.Page{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func TestHowAnUpdateLeftIsToldByWhatTheHostHas(t *testing.T) {
 		}
 		say(t, s, id, 1, fleet.Finding{Source: "apt", Updates: updates}, p("by-hand", "1"), p("removed", "1"), p("withdrawn", "1"))
 		say(t, s, id, 2, fleet.Finding{Source: "apt"}, p("by-hand", "2"), p("withdrawn", "1"))
-		history, err := s.History(t.Context(), id, 10)
+		history, _, err := s.History(t.Context(), id, Page{})
 		if err != nil {
 			t.Fatal(err)
 		}

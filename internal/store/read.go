@@ -23,6 +23,7 @@ type Host struct {
 	// Clone says why two machines seem to use this host's identity; empty when they do not.
 	Clone string `json:"clone,omitempty"`
 	Totals
+	Labels map[string]string `json:"labels,omitempty"`
 }
 
 // Totals are the numbers that pages show of a host.
@@ -142,35 +143,6 @@ func (s *Store) Packages(ctx context.Context, id fleet.HostID) ([]fleet.Package,
 // Containers gives every container of a host, in order.
 func (s *Store) Containers(ctx context.Context, id fleet.HostID) ([]fleet.Container, error) {
 	return bodies[fleet.Container](ctx, s.reader(), `SELECT body FROM containers WHERE host_id = $1 ORDER BY source, name`, id)
-}
-
-// Gone is an update that was on offer and is not any more.
-type Gone struct {
-	Host      fleet.HostID `json:"host"`
-	Update    fleet.Update `json:"update"`
-	FirstSeen time.Time    `json:"first_seen"`
-	GoneAt    time.Time    `json:"gone_at"`
-	How       How          `json:"how"`
-}
-
-// History gives what left a host, newest first.
-func (s *Store) History(ctx context.Context, id fleet.HostID, limit int) ([]Gone, error) {
-	list := []Gone{}
-	err := s.reader().all(ctx, func(scan func(...any) error) error {
-		g := Gone{Host: id}
-		var body string
-		var first, gone int64
-		if err := scan(&body, &first, &gone, &g.How); err != nil {
-			return err
-		}
-		g.FirstSeen, g.GoneAt = moment(first), moment(gone)
-		if err := json.Unmarshal([]byte(body), &g.Update); err != nil {
-			return err
-		}
-		list = append(list, g)
-		return nil
-	}, `SELECT body, first_seen, gone_at, how FROM history WHERE host_id = $1 ORDER BY gone_at DESC, id DESC LIMIT $2`, id, limit)
-	return list, err
 }
 
 // notFound turns an empty answer into the kind of error that callers know.

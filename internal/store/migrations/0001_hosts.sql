@@ -115,7 +115,8 @@ CREATE TABLE packages (
     source_package TEXT   NOT NULL,
     source_version TEXT   NOT NULL
 );
-CREATE UNIQUE INDEX packages_by_name ON packages (source, name, arch, version, source_package, source_version);
+CREATE INDEX packages_by_source_package ON packages (source_package, name);
+CREATE UNIQUE INDEX packages_by_name ON packages (name, source, arch, version, source_package, source_version);
 
 CREATE TABLE host_packages (
     host_id    BIGINT NOT NULL,

@@ -1,0 +1,254 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"redflag/internal/fleet"
+)
+
+// HostState is the answer to how a host is, in one word.
+type HostState string
+
+// States of a host, the worst first.
+const (
+	// HostUnknown: it is not known how the host is. See [Host.Because].
+	HostUnknown  HostState = "unknown"
+	HostSecurity HostState = "security" // security updates are pending
+	HostOutdated HostState = "outdated" // updates are pending
+	HostCurrent  HostState = "current"
+)
+
+// unknownHost and the others say the same as [Host.State].
+const (
+	unknownHost = `(reported_at = 0 OR unknown > 0 OR clone <> '')`
+	stateOfHost = `CASE WHEN security > 0 THEN 'security' WHEN updates > 0 THEN 'outdated' ELSE 'current' END`
+)
+
+// State tells how a host is. One that was not seen since stale is unknown, whatever it last said.
+func (h Host) State(stale time.Time) HostState {
+	switch {
+	case len(h.Because(stale)) > 0:
+		return HostUnknown
+	case h.Security > 0:
+		return HostSecurity
+	case h.Updates > 0:
+		return HostOutdated
+	}
+	return HostCurrent
+}
+
+// Because says why it is not known how a host is; empty when it is.
+func (h Host) Because(stale time.Time) []string {
+	because := []string{}
+	if h.Clone != "" {
+		because = append(because, h.Clone)
+	}
+	switch {
+	case h.ReportedAt.IsZero():
+		because = append(because, "it has not reported yet")
+	case h.SeenAt.Before(stale):
+		because = append(because, "it was last seen at "+h.SeenAt.Format(time.RFC3339))
+	}
+	if h.Unknown == 1 {
+		because = append(because, "one of its sources could not say all")
+	} else if h.Unknown > 1 {
+		because = append(because, fmt.Sprintf("%d of its sources could not say all", h.Unknown))
+	}
+	return because
+}
+
+// HostFilter chooses hosts; what is empty chooses all.
+type HostFilter struct {
+	Text   string // in the name
+	State  HostState
+	Labels LabelQuery
+	// Reboot and Restart choose hosts that need one.
+	Reboot, Restart fleet.Need
+	// Sort is name, seen, security or updates; name where it is empty.
+	Sort string
+	Desc bool
+	// Stale is since when a host must have been seen for its state to be known.
+	Stale time.Time
+}
+
+// hostSorts are the columns that hosts are sorted by, each with an index.
+func hostSort(sort string) (column, kind string, err error) {
+	switch sort {
+	case "", "name":
+		return "name", "sn", nil
+	case "seen":
+		return "seen_at", "nn", nil
+	case "security", "updates":
+		return sort, "nn", nil
+	}
+	return "", "", fmt.Errorf("%w: hosts are not sorted by %q", ErrPage, fleet.Plain(sort))
+}
+
+// Hosts gives a page of hosts, and the cursor of the next.
+func (s *Store) Hosts(ctx context.Context, f HostFilter, p Page) (hosts []Host, next string, err error) {
+	column, kinds, err := hostSort(f.Sort)
+	if err != nil {
+		return nil, "", err
+	}
+	key, err := p.key(kinds)
+	if err != nil {
+		return nil, "", err
+	}
+	l := f.list()
+	query := `SELECT ` + hostColumns + ` FROM hosts` + l.page(p, key, f.Desc, column, "id")
+	rows := []Host{}
+	if err := s.reader().all(ctx, func(scan func(...any) error) error {
+		h, err := scanHost(scan)
+		rows = append(rows, h)
+		return err
+	}, query, l.args...); err != nil {
+		return nil, "", fmt.Errorf("list hosts: %w", err)
+	}
+	hosts, more := cut(p, rows)
+	if err := s.labelAll(ctx, hosts); err != nil {
+		return nil, "", fmt.Errorf("list hosts: %w", err)
+	}
+	if more {
+		next = hosts[len(hosts)-1].cursor(column)
+	}
+	return hosts, next, nil
+}
+
+func (h Host) cursor(column string) string {
+	keys := map[string]any{"name": h.Facts.Name, "seen_at": millis(h.SeenAt), "security": h.Security, "updates": h.Updates}
+	return cursor(keys[column], int64(h.ID))
+}
+
+// list gives the conditions of a filter.
+func (f HostFilter) list() *list {
+	l := &list{}
+	l.text("name", f.Text)
+	switch f.State {
+	case "":
+	case HostUnknown:
+		l.add("("+unknownHost+" OR seen_at < ?)", millis(f.Stale))
+	default:
+		l.add("NOT "+unknownHost+" AND seen_at >= ? AND "+stateOfHost+" = ?", millis(f.Stale), string(f.State))
+	}
+	if f.Reboot != "" {
+		l.add("reboot = ?", string(f.Reboot))
+	}
+	if f.Restart != "" {
+		l.add("restart = ?", string(f.Restart))
+	}
+	if len(f.Labels.terms) > 0 {
+		l.conditions = append(l.conditions, f.Labels.where("hosts.id", &l.args))
+	}
+	return l
+}
+
+// labelAll reads the labels of a page of hosts.
+func (s *Store) labelAll(ctx context.Context, hosts []Host) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	byID := map[fleet.HostID]map[string]string{}
+	ids := make([]int64, len(hosts))
+	for i := range hosts {
+		hosts[i].Labels = map[string]string{}
+		byID[hosts[i].ID], ids[i] = hosts[i].Labels, int64(hosts[i].ID)
+	}
+	return s.reader().all(ctx, func(scan func(...any) error) error {
+		var id fleet.HostID
+		var name, value string
+		if err := scan(&id, &name, &value); err != nil {
+			return err
+		}
+		byID[id][name] = value
+		return nil
+	}, `SELECT host_id, name, value FROM labels WHERE host_id IN (`+numbers(ids, "%d")+`)`)
+}
+
+// Summary is the fleet in numbers.
+type Summary struct {
+	Hosts  int               `json:"hosts"`
+	States map[HostState]int `json:"states"`
+	Totals
+	// Reboot and Restart count the hosts by whether they need one.
+	Reboot  map[fleet.Need]int `json:"reboot"`
+	Restart map[fleet.Need]int `json:"restart"`
+	// Clones counts the hosts whose identity two machines seem to use.
+	Clones int `json:"clones"`
+	// Images counts the images on hosts by their answer.
+	Images map[fleet.Answer]int `json:"images"`
+}
+
+// Summary counts the fleet. Hosts that were not seen since stale are unknown.
+func (s *Store) Summary(ctx context.Context, stale time.Time) (Summary, error) {
+	sum := Summary{States: map[HostState]int{}, Reboot: map[fleet.Need]int{}, Restart: map[fleet.Need]int{}, Images: map[fleet.Answer]int{}}
+	for _, state := range []HostState{HostUnknown, HostSecurity, HostOutdated, HostCurrent} {
+		sum.States[state] = 0
+	}
+	err := s.snapshot(ctx, func(c conn) error {
+		if err := sum.countHosts(ctx, c); err != nil {
+			return err
+		}
+		if err := sum.countStale(ctx, c, stale); err != nil {
+			return err
+		}
+		return c.all(ctx, func(scan func(...any) error) error {
+			var answer fleet.Answer
+			var n int
+			err := scan(&answer, &n)
+			sum.Images[answer] += n
+			return err
+		}, `SELECT answer, hosts FROM images`)
+	})
+	if err != nil {
+		return sum, fmt.Errorf("count the fleet: %w", err)
+	}
+	return sum, nil
+}
+
+// countHosts counts from an index that has all the counters.
+func (sum *Summary) countHosts(ctx context.Context, c conn) error {
+	return c.all(ctx, func(scan func(...any) error) error {
+		var state HostState
+		var reboot, restart fleet.Need
+		var n, clones int
+		var t Totals
+		if err := scan(&state, &reboot, &restart, &n, &clones, &t.Updates, &t.Security, &t.Blocked, &t.Unconfirmed, &t.Unknown, &t.Packages, &t.Containers); err != nil {
+			return err
+		}
+		sum.Hosts += n
+		sum.States[state] += n
+		sum.Reboot[reboot] += n
+		sum.Restart[restart] += n
+		sum.Clones += clones
+		sum.Totals.add(t)
+		return nil
+	}, `SELECT CASE WHEN `+unknownHost+` THEN 'unknown' ELSE `+stateOfHost+` END, reboot, restart, COUNT(*), SUM(CASE WHEN clone <> '' THEN 1 ELSE 0 END),
+			SUM(updates), SUM(security), SUM(blocked), SUM(unconfirmed), SUM(unknown), SUM(packages), SUM(containers)
+		FROM hosts GROUP BY 1, 2, 3`)
+}
+
+func (t *Totals) add(o Totals) {
+	t.Updates += o.Updates
+	t.Security += o.Security
+	t.Blocked += o.Blocked
+	t.Unconfirmed += o.Unconfirmed
+	t.Unknown += o.Unknown
+	t.Packages += o.Packages
+	t.Containers += o.Containers
+}
+
+// countStale makes unknown what was counted by the word of hosts that were not seen for long.
+func (sum *Summary) countStale(ctx context.Context, c conn, stale time.Time) error {
+	return c.all(ctx, func(scan func(...any) error) error {
+		var state HostState
+		var n int
+		if err := scan(&state, &n); err != nil {
+			return err
+		}
+		sum.States[state] -= n
+		sum.States[HostUnknown] += n
+		return nil
+	}, `SELECT `+stateOfHost+`, COUNT(*) FROM hosts WHERE seen_at < $1 AND NOT `+unknownHost+` GROUP BY 1`, millis(stale))
+}
