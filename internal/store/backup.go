@@ -97,7 +97,7 @@ func (s *Store) snapshot(ctx context.Context, work func(conn) error) error {
 	if _, err := one.ExecContext(ctx, begin); err != nil {
 		return err
 	}
-	err = work(conn{one, s.dialect})
+	err = work(conn{one, s.dialect, s.seen})
 	_, endErr := one.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // nothing was written
 	return errors.Join(err, endErr)
 }

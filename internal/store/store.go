@@ -26,6 +26,9 @@ type Store struct {
 	dialect     dialect
 
 	dictionary dictionary
+
+	// seen, where it is set, is told of every statement: a test that all of them run on both engines, and with which plan.
+	seen func(query string, args []any)
 }
 
 // dialect is which of the two engines answers.
@@ -130,12 +133,21 @@ type queryer interface {
 
 // conn runs statements in the engine's own words.
 type conn struct {
-	q queryer
-	d dialect
+	q    queryer
+	d    dialect
+	seen func(query string, args []any)
+}
+
+// prepare gives a statement in the engine's own words.
+func (c conn) prepare(query string, args []any) string {
+	if c.seen != nil {
+		c.seen(query, args)
+	}
+	return c.d.rewrite(query)
 }
 
 func (c conn) exec(ctx context.Context, query string, args ...any) (changed int64, err error) {
-	r, err := c.q.ExecContext(ctx, c.d.rewrite(query), args...)
+	r, err := c.q.ExecContext(ctx, c.prepare(query, args), args...)
 	if err != nil {
 		return 0, err
 	}
@@ -144,7 +156,7 @@ func (c conn) exec(ctx context.Context, query string, args ...any) (changed int6
 
 // all calls each for every row.
 func (c conn) all(ctx context.Context, each func(scan func(...any) error) error, query string, args ...any) error {
-	rows, err := c.q.QueryContext(ctx, c.d.rewrite(query), args...)
+	rows, err := c.q.QueryContext(ctx, c.prepare(query, args), args...)
 	if err != nil {
 		return err
 	}
@@ -178,7 +190,7 @@ func (c conn) forUpdate() string {
 	return ""
 }
 
-func (s *Store) reader() conn { return conn{s.read, s.dialect} }
+func (s *Store) reader() conn { return conn{s.read, s.dialect, s.seen} }
 
 // inTx does work in one transaction.
 func (s *Store) inTx(ctx context.Context, work func(conn) error) error {
@@ -186,7 +198,7 @@ func (s *Store) inTx(ctx context.Context, work func(conn) error) error {
 	if err != nil {
 		return err
 	}
-	if err := work(conn{tx, s.dialect}); err != nil {
+	if err := work(conn{tx, s.dialect, s.seen}); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	return tx.Commit()
