@@ -334,9 +334,17 @@ func (b *restoring) row(ctx context.Context, line []byte) error {
 	return err
 }
 
+// end holds what was read to what was written. The checksum of the file is behind its last line, so it is read to where it ends.
 func (b *restoring) end(rows int64) error {
 	if rows != b.rows {
 		return fmt.Errorf("%w: %d of its %d rows are there", ErrBackup, b.rows, rows)
 	}
-	return nil
+	switch _, err := b.lines.ReadByte(); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err == nil:
+		return fmt.Errorf("%w: it goes on after its end", ErrBackup)
+	default:
+		return fmt.Errorf("%w: it is cut off or damaged: %w", ErrBackup, err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -157,6 +158,35 @@ func TestABackupThatIsNotWholeChangesNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestABackupThatLostABitIsRefused(t *testing.T) {
+	from := open(t, filepath.Join(t.TempDir(), "from.db"))
+	fill(t, from)
+	var b bytes.Buffer
+	if err := from.Backup(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	to := open(t, filepath.Join(t.TempDir(), "to.db"))
+	refused := func(what string, data []byte) {
+		if err := to.Restore(t.Context(), bytes.NewReader(data)); err == nil {
+			t.Fatalf("%s, and it was restored", what)
+		}
+	}
+	const step, ends = 97, 20 // bytes: some of the middle, and all of both ends, where the checksum is
+	for i := gzipHeader; i < b.Len(); i++ {
+		if i > ends && i < b.Len()-ends && i%step != 0 {
+			continue
+		}
+		refused(fmt.Sprintf("cut off after %d of %d bytes", i, b.Len()), b.Bytes()[:i])
+		damaged := bytes.Clone(b.Bytes())
+		damaged[i] ^= 1
+		refused(fmt.Sprintf("byte %d of %d is another", i, b.Len()), damaged)
+	}
+	refused("something behind it", append(bytes.Clone(b.Bytes()), zip(t, "[1]\n")...))
+}
+
+// gzipHeader is the length of what stands before the data and says when it was packed: bits there change nothing (RFC 1952 §2.3).
+const gzipHeader = 10
 
 func lineWith(text, part string) string {
 	for line := range strings.Lines(text) {
