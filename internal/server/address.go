@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // Address says who is at the other end of a request, without a port: of the connection, or, where that is a proxy that is trusted, of
@@ -33,6 +34,12 @@ func Address(r *http.Request, trusted []netip.Prefix) string {
 }
 
 func (s *Server) address(r *http.Request) string { return Address(r, s.cfg.TrustedProxies) }
+
+// Admit says how long an address that nobody vouches for has to wait for its turn: 0 is now.
+func (s *Server) Admit(address string) time.Duration { return s.guests.take(address, s.cfg.Now()) }
+
+// Unlimited takes the limits off who nobody vouches for. It is for tests that ask from one address what a whole fleet does.
+func (s *Server) Unlimited() { s.guests = newLimiter(1e9, 1e9) }
 
 func isTrusted(host string, trusted []netip.Prefix) bool {
 	ip, err := netip.ParseAddr(host)

@@ -129,6 +129,9 @@ func (c *changes) end() {
 	clear(c.listeners)
 }
 
+// NoteHost tells that a host has changed.
+func (s *Server) NoteHost(id fleet.HostID) { s.changes.note(TopicHosts, id) }
+
 // Note tells that something which is no host has changed.
 func (s *Server) Note(t Topic) { s.changes.note(t, 0) }
 

@@ -20,7 +20,7 @@ import (
 // filled is a store with something in every table.
 type filled struct {
 	*Store
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // it lives as long as the test
 	host  fleet.HostID
 	user  User
 	key   Key

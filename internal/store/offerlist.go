@@ -172,10 +172,10 @@ func (s *Store) Appeared(ctx context.Context, p Page) (on []OnHost, next string,
 		return nil, "", err
 	}
 	l := &list{}
-	rows := []OnHost{}
 	query := `SELECT u.host_id, h.name, u.body, u.first_seen FROM updates AS u JOIN hosts AS h ON h.id = u.host_id` +
 		l.page(p, key, true, "u.first_seen", "u.host_id", "u.source", "u.name", "u.arch", "u.kind", "u.level", "u.platform")
-	if rows, err = s.onHosts(ctx, query, l.args); err != nil {
+	rows, err := s.onHosts(ctx, query, l.args)
+	if err != nil {
 		return nil, "", fmt.Errorf("list what appeared: %w", err)
 	}
 	on, more := cut(p, rows)

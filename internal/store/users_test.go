@@ -146,7 +146,7 @@ func TestLabelsChooseHosts(t *testing.T) {
 			}
 		}
 		for query, want := range map[string]string{
-			"": "abcd", "env=prod": "ab", "env=prod,role!=db": "a", "role!=db": "acd", "role": "ab", "!role": "cd", " env = test , !role": "c", "env=nothing": "",
+			"": "abcd", "env=prod": "ab", "env=prod,role!=db": "a", "role!=db": "acd", "role": "ab", "!role": "cd", "env=nothing": "",
 		} {
 			q, err := ParseLabels(query)
 			if err != nil {

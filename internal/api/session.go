@@ -1,0 +1,143 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"redflag/internal/access"
+	"redflag/internal/server"
+	"redflag/internal/store"
+)
+
+// loginLife is how long a person stays signed in with a browser.
+const loginLife = 30 * 24 * time.Hour
+
+type signInInput struct {
+	Body struct {
+		Name     string `json:"name,omitempty" maxLength:"64"`
+		Password string `json:"password,omitempty" maxLength:"1024"`
+		Link     string `json:"link,omitempty" maxLength:"200" doc:"The secret of a link that signs in once, instead of a name and a password."`
+	}
+}
+
+// signedIn sets the cookie.
+type signedIn struct {
+	SetCookie http.Cookie `header:"Set-Cookie"`
+	Body      Caller
+}
+
+// errPassword does not say which of the two is wrong.
+var errPassword = huma.Error401Unauthorized("the name or the password is wrong, or the link was used or has run out")
+
+// nobodysHash is checked for names that do not exist, so that they take as long as those that do.
+const nobodysHash = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+// signIn adds the one route whose answer sets a cookie.
+func (a *API) signIn() {
+	op := operation(anyone, "POST /session", "Sign in, by name and password or with a link")
+	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusTooManyRequests)
+	huma.Register(a.huma, op, func(ctx context.Context, in *signInInput) (*signedIn, error) {
+		c, cookie, err := a.SignIn(ctx, requestOf(ctx), in.Body.Name, in.Body.Password, in.Body.Link)
+		if err != nil {
+			return nil, a.told(err)
+		}
+		return &signedIn{*cookie, c}, nil
+	})
+}
+
+// SignIn signs a person in, with a link or by name and password, and gives the cookie. Attempts are counted by address.
+func (a *API) SignIn(ctx context.Context, r *http.Request, name, password, link string) (Caller, *http.Cookie, error) {
+	address := server.Address(r, a.cfg.TrustedProxies)
+	if wait := a.cfg.Server.Admit(address); wait > 0 {
+		return Caller{}, nil, huma.Error429TooManyRequests(tooMany{wait}.Error())
+	}
+	now := a.cfg.Now()
+	var l store.Login
+	var secret string
+	var err error
+	if link != "" {
+		l, secret, err = a.cfg.Store.UseLink(ctx, link, r.UserAgent(), address, now, now.Add(loginLife))
+	} else {
+		l, secret, err = a.byPassword(ctx, name, password, r.UserAgent(), address)
+	}
+	if errors.Is(err, store.ErrNoLogin) {
+		return Caller{}, nil, errPassword
+	}
+	if err != nil {
+		return Caller{}, nil, err
+	}
+	u, err := a.cfg.Store.User(ctx, l.UserID)
+	return Caller{Name: u.Name, Role: u.Role, user: u.ID, login: l.ID}, a.cookie(secret, l.ExpiresAt), err
+}
+
+func (a *API) byPassword(ctx context.Context, name, password, browser, address string) (store.Login, string, error) {
+	u, hash, err := a.cfg.Store.UserByName(ctx, name)
+	if errors.Is(err, store.ErrNoUser) || err == nil && hash == "" {
+		access.CheckPassword(nobodysHash, password)
+		return store.Login{}, "", store.ErrNoLogin
+	}
+	if err != nil {
+		return store.Login{}, "", err
+	}
+	if !access.CheckPassword(hash, password) {
+		return store.Login{}, "", store.ErrNoLogin
+	}
+	now := a.cfg.Now()
+	return a.cfg.Store.NewLogin(ctx, u.ID, browser, address, now, now.Add(loginLife))
+}
+
+// cookie is what a browser keeps. Lax lets a link from elsewhere open a page; what changes something is guarded by its origin.
+func (a *API) cookie(secret string, expires time.Time) *http.Cookie {
+	return &http.Cookie{Name: a.cookieName(), Value: secret, Path: "/", Expires: expires, HttpOnly: true, Secure: a.cfg.Secure, SameSite: http.SameSiteLaxMode}
+}
+
+func (a *API) signOut(ctx context.Context, _ *none) (none, error) {
+	c := callerOf(ctx)
+	if c.login == 0 {
+		return none{}, huma.Error409Conflict("a key does not sign in, so it does not sign out")
+	}
+	return none{}, a.cfg.Store.EndLogin(ctx, c.user, c.login)
+}
+
+func (a *API) me(ctx context.Context, _ *none) (Caller, error) { return callerOf(ctx), nil }
+
+type ownPasswordInput struct {
+	Body struct {
+		Old string `json:"old,omitempty" maxLength:"1024" doc:"The password until now; none for one who came by a link and has none."`
+		New string `json:"new" maxLength:"1024"`
+	}
+}
+
+func (a *API) ownPassword(ctx context.Context, in *ownPasswordInput) (store.User, error) {
+	c := callerOf(ctx)
+	if c.user == 0 {
+		return store.User{}, huma.Error409Conflict("a key has no password")
+	}
+	u, hash, err := a.cfg.Store.UserByName(ctx, c.Name)
+	if err != nil {
+		return u, err
+	}
+	if hash != "" && !access.CheckPassword(hash, in.Body.Old) {
+		return u, huma.Error403Forbidden("the old password is wrong")
+	}
+	fresh, err := access.HashPassword(in.Body.New)
+	if err != nil {
+		return u, err
+	}
+	u.HasPassword = true
+	return u, a.cfg.Store.SetPassword(ctx, u.ID, fresh)
+}
+
+func (a *API) ownLogins(ctx context.Context, _ *pagingInput, _ store.Page) ([]store.Login, string, error) {
+	return all(a.cfg.Store.Logins(ctx, callerOf(ctx).user))
+}
+
+func (a *API) endLogin(ctx context.Context, in *struct {
+	Login int64 `path:"login"`
+}) (none, error) {
+	return none{}, a.cfg.Store.EndLogin(ctx, callerOf(ctx).user, in.Login)
+}
