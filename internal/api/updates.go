@@ -23,6 +23,7 @@ func (a *API) updates(ctx context.Context, in *updatesInput, p store.Page) ([]st
 	return a.cfg.Store.Offers(ctx, f, p)
 }
 
+// OfUpdate names an update in the path.
 type OfUpdate struct {
 	Update int64 `path:"update" doc:"The update's ID."`
 }

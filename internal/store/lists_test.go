@@ -64,10 +64,10 @@ func fiveHosts(t *testing.T, s *Store) map[string]fleet.HostID {
 	return ids
 }
 
-func TestListsGiveEverythingOncePageByPage(t *testing.T) {
+func TestHostsAreListedPageByPage(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		s := open(t, dsn)
-		ids := fiveHosts(t, s)
+		fiveHosts(t, s)
 		for _, c := range []struct {
 			filter HostFilter
 			want   string
@@ -93,6 +93,13 @@ func TestListsGiveEverythingOncePageByPage(t *testing.T) {
 				t.Errorf("by %s: %q", sort, got)
 			}
 		}
+	})
+}
+
+func TestUpdatesImagesAndPackagesAreListedPageByPage(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		fiveHosts(t, s)
 		offerName := func(o Offer) string { return fmt.Sprintf("%s:%d", o.Update.Name, o.Hosts) }
 		offers := func(f OfferFilter) string {
 			return all(t, func(p Page) ([]Offer, string, error) { return s.Offers(t.Context(), f, p) }, offerName)
@@ -129,6 +136,13 @@ func TestListsGiveEverythingOncePageByPage(t *testing.T) {
 				t.Errorf("%+v: %q, want %q", c.query, got, c.want)
 			}
 		}
+	})
+}
+
+func TestWhatCameAndWentIsListedPageByPage(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		ids := fiveHosts(t, s)
 		say(t, s, ids["e"], 3, fleet.Finding{Source: "apt"})
 		if got := all(t, func(p Page) ([]Gone, string, error) { return s.History(t.Context(), 0, p) }, func(g Gone) string { return g.HostName }); got != "e e" {
 			t.Error(got)
