@@ -101,7 +101,7 @@ func (f *fleet) newToken(ctx context.Context, opt newToken) error {
 		if address.URL == "" {
 			fmt.Fprintln(f.Stderr(), "No server has run on this database yet: start one with `redflag serve`, and make tokens then, so that they carry its fingerprint.")
 		} else {
-			fmt.Fprintf(f.Stderr(), "On each host, as root:\n\n  %s\n\nor, where the program is installed already:\n\n  redflag agent enroll %s %s\n\n", address.OneLiner(token), address.URL, token)
+			fmt.Fprintf(f.Stderr(), "On each host, as root:\n\n  %s\n\nor, where the program is installed already:\n\n  %s\n\n", address.OneLiner(token), address.Enroll(token))
 		}
 		fmt.Fprintln(f.Stdout(), token)
 		return nil

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,8 +31,11 @@ type Caller struct {
 // May says whether the caller may do what needs a right.
 func (c Caller) May(what access.Right) bool { return c.Role.May(what) || c.Scope.May(what) }
 
-// errWho: nobody that we know.
-var errWho = errors.New("sign in first: with an API key (Authorization: Bearer rf_key_…, made by `redflag apikey create`) or by name and password")
+// ErrSignIn: who asks has sent no credentials, or wrong ones.
+var ErrSignIn = errors.New("sign in first: with an API key (Authorization: Bearer rf_key_…, made by `redflag apikey create`) or by name and password")
+
+// errWrong: credentials that are nobody's. These are counted.
+var errWrong = fmt.Errorf("%w; the key or the session that was sent is not known, or not any more", ErrSignIn)
 
 // cookieName is under which name a browser keeps its secret. The prefix makes browsers hold to Secure and this host (RFC 6265bis §4.1.3).
 func (a *API) cookieName() string {
@@ -47,17 +51,17 @@ func (a *API) caller(r *http.Request) (Caller, error) {
 	if scheme, secret, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		k, err := a.cfg.Store.KeyBySecret(ctx, strings.TrimSpace(secret), now)
 		if errors.Is(err, store.ErrNoKey) {
-			err = errWho
+			err = errWrong
 		}
 		return Caller{Name: "key " + k.Name, Scope: k.Scope}, err
 	}
 	cookie, err := r.Cookie(a.cookieName())
 	if err != nil {
-		return Caller{}, errWho
+		return Caller{}, ErrSignIn
 	}
 	l, u, err := a.cfg.Store.Login(ctx, cookie.Value, now)
 	if errors.Is(err, store.ErrNoLogin) {
-		err = errWho
+		err = errWrong
 	}
 	return Caller{Name: u.Name, Role: u.Role, user: u.ID, login: l.ID}, err
 }
@@ -108,14 +112,17 @@ func (f forbidden) Error() string {
 // tooMany asks to come back later.
 type tooMany struct{ wait time.Duration }
 
+// Unwrap says that who asks is not known.
+func (t tooMany) Unwrap() error { return ErrSignIn }
+
 func (t tooMany) Error() string {
 	return "too many attempts from this address; come back in " + t.wait.Round(time.Second).String()
 }
 
-// Authenticate says who asks, if he may do what needs a right. Failures are counted by address.
+// Authenticate says who asks, if he may do what needs a right. Wrong credentials are counted by address.
 func (a *API) Authenticate(r *http.Request, need access.Right) (Caller, error) {
 	c, err := a.caller(r)
-	if errors.Is(err, errWho) {
+	if errors.Is(err, errWrong) {
 		if wait := a.cfg.Server.Admit(server.Address(r, a.cfg.TrustedProxies)); wait > 0 {
 			return c, tooMany{wait}
 		}
@@ -124,6 +131,15 @@ func (a *API) Authenticate(r *http.Request, need access.Right) (Caller, error) {
 		err = forbidden{c, need}
 	}
 	return c, err
+}
+
+// Admits says whether who asks may do what needs a right, and answers him if he may not.
+func (a *API) Admits(w http.ResponseWriter, r *http.Request, need access.Right) bool {
+	_, err := a.Authenticate(r, need)
+	if err != nil {
+		a.refuse(w, err)
+	}
+	return err == nil
 }
 
 func (a *API) refuse(w http.ResponseWriter, err error) {
@@ -135,7 +151,7 @@ func (a *API) refuse(w http.ResponseWriter, err error) {
 		problem(w, http.StatusTooManyRequests, err.Error())
 	case errors.As(err, &f):
 		problem(w, http.StatusForbidden, err.Error())
-	case errors.Is(err, errWho):
+	case errors.Is(err, ErrSignIn):
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		problem(w, http.StatusUnauthorized, err.Error())
 	default:

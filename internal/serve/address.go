@@ -42,6 +42,11 @@ func LoadAddress(ctx context.Context, s *store.Store) (Address, error) {
 // Token gives an enrolment token as it is shown: the secret, and by whom the server is known.
 func (a Address) Token(secret string) string { return wire.JoinToken(secret, a.Fingerprint) }
 
+// Enroll is what a person types on a host that has the program.
+func (a Address) Enroll(token string) string {
+	return fmt.Sprintf("redflag agent enroll %s %s", a.URL, token)
+}
+
 // OneLiner is what a person pastes on a host to add it.
 func (a Address) OneLiner(token string) string {
 	if a.Pin != "" {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
+	"redflag/internal/access"
+	"redflag/internal/api"
 	"redflag/internal/wire"
 )
 
@@ -63,8 +65,16 @@ func (w *statusWriter) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// metrics are in the Prometheus text format.
-func (f *Fleet) metrics(w http.ResponseWriter, r *http.Request) {
+// metrics are in the Prometheus text format, for who may read.
+func (f *Fleet) metrics(people *api.API) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if people.Admits(w, r, access.Read) {
+			f.writeMetrics(w, r)
+		}
+	}
+}
+
+func (f *Fleet) writeMetrics(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 	f.meters.set.WritePrometheus(w)
 	metrics.WriteProcessMetrics(w)

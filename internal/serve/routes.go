@@ -1,10 +1,17 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
+
+	"redflag/internal/api"
+	"redflag/internal/page"
+	"redflag/internal/server"
+	"redflag/internal/version"
 )
 
 // routes are all that the server answers.
@@ -15,8 +22,35 @@ func (f *Fleet) routes() http.Handler {
 	mux.HandleFunc("GET /install/{platform}", f.download)
 	mux.HandleFunc("GET /healthz", healthy)
 	mux.HandleFunc("GET /readyz", f.ready)
+	people := api.New(f.people())
+	mux.Handle(api.Prefix+"/", people.Handler())
+	mux.HandleFunc("GET /metrics", f.metrics(people))
+	mux.Handle("/", page.New(page.Config{Store: f.Store, API: people, Stale: f.opt.stale(), Log: f.opt.Log}))
 	return f.meters.counted(mux)
 }
+
+// people is what the people's door is made with.
+func (f *Fleet) people() api.Config {
+	return api.Config{
+		Store: f.Store, Server: f.server, Compare: version.Compare, Paste: f.paste, Stale: f.opt.stale(), Secure: strings.HasPrefix(f.URL, "https:"),
+		TrustedProxies: f.opt.TrustedProxies, Version: f.opt.Version, Log: f.opt.Log,
+	}
+}
+
+// paste says how a token is used.
+func (f *Fleet) paste(ctx context.Context, secret string) (api.Pasted, error) {
+	a, err := LoadAddress(ctx, f.Store)
+	if err != nil {
+		return api.Pasted{}, err
+	}
+	token := a.Token(secret)
+	return api.Pasted{Token: token, Install: a.OneLiner(token), Enroll: a.Enroll(token)}, nil
+}
+
+// missedCheckIns is after how many that did not come it is not known any more how a host is.
+const missedCheckIns = 3
+
+func (o Options) stale() time.Duration { return missedCheckIns * cmp.Or(o.Interval, server.DefaultInterval) }
 
 // healthy says that the process answers.
 func healthy(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }

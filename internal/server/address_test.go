@@ -33,3 +33,14 @@ func TestForwardedHeadersAreBelievedFromTrustedProxiesAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestASenderIsCountedByTheNetworkThatItHas(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.7": "192.0.2.7", "2001:db8::1": "2001:db8::/64", "2001:db8:0:0:ffff::2": "2001:db8::/64", "2001:db8:0:1::1": "2001:db8:0:1::/64",
+		"::ffff:192.0.2.7": "::ffff:192.0.2.7", "fe80::1%eth0": "fe80::/64", "nonsense": "nonsense",
+	} {
+		if got := network(address); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
+		}
+	}
+}

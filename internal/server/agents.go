@@ -32,20 +32,28 @@ func (r request) unpack(message any) error {
 // answer is what a route gives: a message, or nil for none.
 type route func(ctx context.Context, r request, now time.Time) (answer any, err error)
 
-// asGuest is a route for who is not in the fleet yet.
+// asGuest is a route for who is not in the fleet yet. Failures are counted, so that a whole site can join behind one address.
 func (s *Server) asGuest(do route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		now := s.cfg.Now()
-		if wait := s.guests.take(s.address(r), now); wait > 0 {
+		from := s.site(r)
+		if wait := max(s.guests.wait(from, now), s.newcomer.take(from, now)); wait > 0 {
 			s.refuse(w, r, errTooMany{wait})
 			return
 		}
 		req, err := s.readRequest(w, r)
 		if err != nil {
+			s.guests.take(from, now)
 			s.refuse(w, r, err)
 			return
 		}
-		s.serve(w, r, do, req, now)
+		s.serve(w, r, func(ctx context.Context, r request, now time.Time) (any, error) {
+			answer, err := do(ctx, r, now)
+			if err != nil {
+				s.guests.take(from, now)
+			}
+			return answer, err
+		}, req, now)
 	})
 }
 
@@ -62,7 +70,7 @@ func (s *Server) asHostWithin(rate *limiter, do route) http.Handler {
 		}
 		if err != nil {
 			// Whoever cannot say who he is, is counted by his address.
-			if wait := s.guests.take(s.address(r), now); wait > 0 {
+			if wait := s.guests.take(s.site(r), now); wait > 0 {
 				err = errTooMany{wait}
 			}
 			s.refuse(w, r, err)

@@ -225,3 +225,29 @@ func TestAReplayChangesNothing(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestASiteOfManyHostsJoinsAtOnceAndWhoGuessesTokensIsSlowedDown(t *testing.T) {
+	f := newFleet(t)
+	secret := f.token(t, store.AnySeats)
+	try := func(token string) error {
+		c, e := f.newcomer(t)
+		e.Token = token
+		_, err := c.Enroll(t.Context(), e)
+		return err
+	}
+	for range 3 * guestBurst {
+		if err := try(secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var last error
+	for range 3 * guestBurst {
+		last = try("rf_join_GUESSED")
+	}
+	if code(last) != wire.CodeTooMany {
+		t.Errorf("after %d guesses: %v", 3*guestBurst, last)
+	}
+	if err := try(secret); code(err) != wire.CodeTooMany {
+		t.Errorf("it guesses on and is let in when it hits: %v", err)
+	}
+}

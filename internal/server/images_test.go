@@ -318,7 +318,7 @@ func TestQuestionsAboutImagesDoNotKeepAHostFromCheckingIn(t *testing.T) {
 	if refused == 0 {
 		t.Error("a host may ask without end")
 	}
-	if _, err := c.CheckIn(t.Context(), wire.CheckIn{}); err != nil {
+	if _, err := c.CheckIn(t.Context(), wire.CheckIn{Session: "s1"}); err != nil {
 		t.Error(err)
 	}
 }

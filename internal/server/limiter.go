@@ -9,8 +9,12 @@ import (
 const (
 	hostRate   = 2 // a second
 	hostBurst  = 30
+	// Failures of an address that nobody vouches for.
 	guestRate  = 1
 	guestBurst = 20
+	// Hosts that join from one address, which may be a whole site's.
+	newcomerRate  = 20
+	newcomerBurst = 1000
 )
 
 // turnBytes is how much of a message one turn carries: the largest take a whole burst.
@@ -34,6 +38,9 @@ func newLimiter(rate, burst float64) *limiter {
 	return &limiter{rate: rate, burst: burst, buckets: map[string]bucket{}}
 }
 
+// wait says how long a name would have to wait for a turn, and takes none.
+func (l *limiter) wait(name string, now time.Time) time.Duration { return l.takeSome(name, 0, now) }
+
 // take says how long a name has to wait for its turn: 0 is now.
 func (l *limiter) take(name string, now time.Time) time.Duration { return l.takeSome(name, 1, now) }
 
@@ -52,8 +59,8 @@ func (l *limiter) takeSome(name string, turns int, now time.Time) time.Duration 
 	}
 	b.at = now
 	wait := time.Duration(0)
-	if b.tokens < n {
-		wait = time.Duration((n - b.tokens) / l.rate * float64(time.Second))
+	if need := max(n, 1); b.tokens < need {
+		wait = time.Duration((need - b.tokens) / l.rate * float64(time.Second))
 	} else {
 		b.tokens -= n
 	}

@@ -50,7 +50,8 @@ type Server struct {
 	orders   *orders
 	changes  *changes
 	nonces   wire.Nonces
-	guests   *limiter      // of addresses that nobody vouches for yet
+	guests   *limiter      // of the failures of addresses that nobody vouches for yet
+	newcomer *limiter      // of enrolments, by address
 	hosts    *limiter      // of hosts
 	stopping chan struct{} // closed when waiting requests should return
 	images   *images
@@ -74,7 +75,7 @@ func New(cfg Config) *Server {
 	}
 	return &Server{
 		cfg: cfg, name: rand.Text(), known: newKnown(cfg.Store), orders: newOrders(cfg.Store), changes: newChanges(), stopping: make(chan struct{}),
-		guests: newLimiter(guestRate, guestBurst), hosts: newLimiter(hostRate, hostBurst),
+		guests: newLimiter(guestRate, guestBurst), newcomer: newLimiter(newcomerRate, newcomerBurst), hosts: newLimiter(hostRate, hostBurst),
 		images: newImages(cfg), imageAsks: newLimiter(imagesRate, imagesBurst),
 	}
 }
