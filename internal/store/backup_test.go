@@ -46,22 +46,19 @@ func fill(t *testing.T, s *Store) {
 	}
 }
 
-// dump gives every row of a store, unpacked and without the line that says when.
-func dump(t *testing.T, s *Store) []string {
+func backupOf(t testing.TB, s *Store) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := s.Backup(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
-	r, err := gzip.NewReader(&b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(string(text), "\n")[1:]
+	return b.Bytes()
+}
+
+// dump gives every row of a store, unpacked and without the line that says when.
+func dump(t *testing.T, s *Store) []string {
+	t.Helper()
+	lines := strings.Split(unzip(t, backupOf(t, s)), "\n")[1:]
 	slices.Sort(lines) // tables have no order of rows
 	return lines
 }
@@ -71,23 +68,20 @@ func TestABackupMovesAFleetToEitherDatabase(t *testing.T) {
 		s := open(t, from)
 		fill(t, s)
 		before := dump(t, s)
-		var backup bytes.Buffer
-		if err := s.Backup(t.Context(), &backup); err != nil {
-			t.Fatal(err)
-		}
+		backup := backupOf(t, s)
 		onBoth(t, func(t *testing.T, to string) {
 			target := open(t, to)
 			if _, err := target.Setting(t.Context(), "key", func() ([]byte, error) { return []byte("its own"), nil }); err != nil {
 				t.Fatal(err)
 			}
-			if err := target.Restore(t.Context(), bytes.NewReader(backup.Bytes())); err != nil {
+			if err := target.Restore(t.Context(), bytes.NewReader(backup)); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(before, dump(t, target)); diff != "" {
 				t.Errorf("(-from +to):\n%s", diff)
 			}
 			countAgain(t, target)
-			if err := target.Restore(t.Context(), bytes.NewReader(backup.Bytes())); !errors.Is(err, ErrNotEmpty) {
+			if err := target.Restore(t.Context(), bytes.NewReader(backup)); !errors.Is(err, ErrNotEmpty) {
 				t.Errorf("a second time: %v", err)
 			}
 		})
@@ -129,13 +123,9 @@ func TestABackupThatIsNotWholeChangesNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		s := open(t, filepath.Join(t.TempDir(), "from.db"))
 		fill(t, s)
-		var b bytes.Buffer
-		if err := s.Backup(t.Context(), &b); err != nil {
-			t.Fatal(err)
-		}
 		target := open(t, dsn)
 		empty := dump(t, target)
-		whole := unzip(t, b.Bytes())
+		whole, bare := unzip(t, backupOf(t, s)), unzip(t, backupOf(t, target))
 		for name, text := range map[string]string{
 			"nothing":             "",
 			"cut off":             whole[:len(whole)/2],
@@ -144,10 +134,20 @@ func TestABackupThatIsNotWholeChangesNothing(t *testing.T) {
 			"a table of its own":  strings.Replace(whole, `{"table":"users"`, `{"table":"schema_version"`, 1),
 			"a column of its own": strings.Replace(whole, `"columns":["id",`, `"columns":["id; DROP TABLE users",`, 1),
 			"a row that is short": strings.Replace(whole, lineWith(whole, `"production"`), "[1]\n", 1),
+			"a text for a number": strings.Replace(whole, `"env=prod",1772452800000]`, `"env=prod","soon"]`, 1),
+			"a row that is long":  strings.Replace(whole, `"env=prod",`, `"env=prod","and more",`, 1),
+			"a column less":       strings.Replace(bare, `"query",`, ``, 1),
+			"a number for a text": strings.Replace(whole, `,"production",`, `,7,`, 1),
+			"nothing for a text":  strings.Replace(whole, `,"production",`, `,null,`, 1),
+			"no table":            whole[:strings.Index(whole, "\n")+1] + "{\"rows\":0}\n",
+			"a table twice":       strings.Replace(whole, lineWith(whole, `{"table":"groups"`), strings.Repeat(lineWith(whole, `{"table":"groups"`), 2), 1),
 			"another version":     strings.Replace(whole, `"schema":`, `"schema":9`, 1),
 		} {
+			if text == whole || text == bare {
+				t.Errorf("%s is nothing else", name)
+			}
 			if err := target.Restore(t.Context(), bytes.NewReader(zip(t, text))); err == nil {
-				t.Errorf("%s: it was restored", name)
+				t.Fatalf("%s: it was restored", name)
 			}
 			if diff := cmp.Diff(empty, dump(t, target)); diff != "" {
 				t.Errorf("%s changed something:\n%s", name, diff)
@@ -162,10 +162,7 @@ func TestABackupThatIsNotWholeChangesNothing(t *testing.T) {
 func TestABackupThatLostABitIsRefused(t *testing.T) {
 	from := open(t, filepath.Join(t.TempDir(), "from.db"))
 	fill(t, from)
-	var b bytes.Buffer
-	if err := from.Backup(t.Context(), &b); err != nil {
-		t.Fatal(err)
-	}
+	whole := backupOf(t, from)
 	to := open(t, filepath.Join(t.TempDir(), "to.db"))
 	refused := func(what string, data []byte) {
 		if err := to.Restore(t.Context(), bytes.NewReader(data)); err == nil {
@@ -173,16 +170,16 @@ func TestABackupThatLostABitIsRefused(t *testing.T) {
 		}
 	}
 	const step, ends = 97, 20 // bytes: some of the middle, and all of both ends, where the checksum is
-	for i := gzipHeader; i < b.Len(); i++ {
-		if i > ends && i < b.Len()-ends && i%step != 0 {
+	for i := gzipHeader; i < len(whole); i++ {
+		if i > ends && i < len(whole)-ends && i%step != 0 {
 			continue
 		}
-		refused(fmt.Sprintf("cut off after %d of %d bytes", i, b.Len()), b.Bytes()[:i])
-		damaged := bytes.Clone(b.Bytes())
+		refused(fmt.Sprintf("cut off after %d of %d bytes", i, len(whole)), whole[:i])
+		damaged := bytes.Clone(whole)
 		damaged[i] ^= 1
-		refused(fmt.Sprintf("byte %d of %d is another", i, b.Len()), damaged)
+		refused(fmt.Sprintf("byte %d of %d is another", i, len(whole)), damaged)
 	}
-	refused("something behind it", append(bytes.Clone(b.Bytes()), zip(t, "[1]\n")...))
+	refused("something behind it", append(bytes.Clone(whole), zip(t, "[1]\n")...))
 }
 
 // gzipHeader is the length of what stands before the data and says when it was packed: bits there change nothing (RFC 1952 §2.3).
@@ -229,11 +226,7 @@ func FuzzRestore(f *testing.F) {
 		f.Fatal(err)
 	}
 	defer s.Close()
-	var b bytes.Buffer
-	if err := s.Backup(context.Background(), &b); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(unzip(f, b.Bytes()))
+	f.Add(unzip(f, backupOf(f, s)))
 	f.Add("{\"redflag_backup\":1,\"schema\":3}\n{\"table\":\"groups\",\"columns\":[\"id\",\"name\",\"query\",\"created_at\"]}\n[1,\"a\",\"b\",2]\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		err := s.Restore(t.Context(), bytes.NewReader(zip(t, text)))
