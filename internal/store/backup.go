@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"redflag/internal/wire"
 )
 
 // A backup is gzip of JSON lines: a header, then for each table its name and columns and its rows as arrays, and last how many rows there
@@ -39,8 +41,9 @@ type backupEnd struct {
 
 const (
 	backupFormat = 1
-	// maxBackupLine bounds what is read of one row: a host's facts and digests, an update.
-	maxBackupLine = 4 << 20
+	// maxBackupLine bounds what is read of one row. It is more than a host can have kept with one report, however its texts grow as JSON in
+	// JSON, seven bytes for one: what was backed up can be restored.
+	maxBackupLine = 8 * wire.MaxReport
 )
 
 // ErrBackup: what is to be restored is no whole backup.
