@@ -102,6 +102,41 @@ func TestWhatAHostCanSayCanBeRestored(t *testing.T) {
 	})
 }
 
+// during is a file: what is done when the first of it is written happens while the backup is made.
+type during struct {
+	bytes.Buffer
+	do func()
+}
+
+func (d *during) Write(b []byte) (int, error) {
+	if d.do != nil {
+		d.do()
+		d.do = nil
+	}
+	return d.Buffer.Write(b)
+}
+
+func TestABackupIsOfOneMomentAndKeepsNobodyWaiting(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		fill(t, s)
+		before := dump(t, s)
+		file := during{do: func() {
+			enrol(t, s, "web2")
+			if _, err := s.NewGroup(t.Context(), "late", "", noon); err != nil {
+				t.Error(err)
+			}
+		}}
+		if err := s.Backup(t.Context(), &file); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(unzip(t, file.Bytes()), "\n")[1:]
+		if slices.Sort(lines); !slices.Equal(before, lines) {
+			t.Errorf("what came in between is in it:\n%s", cmp.Diff(before, lines))
+		}
+	})
+}
+
 func TestEveryTableIsBackedUp(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "fleet.db"))
 	fill(t, s)
