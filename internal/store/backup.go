@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"redflag/internal/fleet"
 	"redflag/internal/wire"
 )
 
@@ -26,6 +28,8 @@ type backupHeader struct {
 	Backup int       `json:"redflag_backup"`
 	Schema int64     `json:"schema"`
 	MadeAt time.Time `json:"made_at"`
+	// Program is the version of what made it: for people, nothing goes by it.
+	Program string `json:"program"`
 }
 
 // backupTable begins a table.
@@ -54,15 +58,16 @@ var ErrNotEmpty = errors.New("the database has a fleet already")
 
 var createTable = regexp.MustCompile(`(?m)^CREATE TABLE (\w+) \(`)
 
-// tables are those that a backup holds, in the order of the migrations. Leases are of the moment.
-func tables() ([]string, error) {
-	var list []string
-	entries, err := migrations.ReadDir("migrations")
+// tables are those of a version of the schema, in the order of the migrations. They are told from the migrations, because other programs
+// keep tables of their own in a database (Litestream, PostgreSQL's extensions).
+func tables(version int64) ([]string, error) {
+	names, err := migrationNames()
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		text, err := migrations.ReadFile("migrations/" + e.Name())
+	var list []string
+	for _, name := range names[:min(version, int64(len(names)))] {
+		text, err := migrations.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +75,18 @@ func tables() ([]string, error) {
 			list = append(list, string(m[1]))
 		}
 	}
-	return slices.DeleteFunc(list, func(t string) bool { return t == "leases" }), nil
+	return list, nil
+}
+
+// keptTables are those that a backup holds. Leases are of the moment.
+func keptTables(version int64) ([]string, error) {
+	list, err := tables(version)
+	return slices.DeleteFunc(list, func(t string) bool { return t == "leases" }), err
+}
+
+func schemaVersion(ctx context.Context, c conn) (version int64, err error) {
+	err = c.one(ctx, []any{&version}, `SELECT MAX(version) FROM schema_version`)
+	return version, err
 }
 
 // Backup writes all that the store has, as it is at one moment, while others read and write on.
@@ -108,14 +124,15 @@ func (s *Store) snapshot(ctx context.Context, work func(conn) error) error {
 func writeBackup(ctx context.Context, c conn, w io.Writer) error {
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
-	header := backupHeader{Backup: backupFormat, MadeAt: time.Now().UTC().Truncate(time.Second)}
-	if err := c.one(ctx, []any{&header.Schema}, `SELECT MAX(version) FROM schema_version`); err != nil {
+	schema, err := schemaVersion(ctx, c)
+	if err != nil {
 		return err
 	}
+	header := backupHeader{Backup: backupFormat, Schema: schema, MadeAt: time.Now().UTC().Truncate(time.Second), Program: program()}
 	if err := lines.Encode(header); err != nil {
 		return err
 	}
-	names, err := tables()
+	names, err := keptTables(schema)
 	if err != nil {
 		return err
 	}
@@ -128,6 +145,14 @@ func writeBackup(ctx context.Context, c conn, w io.Writer) error {
 		rows += n
 	}
 	return lines.Encode(backupEnd{&rows})
+}
+
+// program is the version that the go command has written into this program (go help buildvcs).
+func program() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return ""
 }
 
 func writeTable(ctx context.Context, c conn, lines *json.Encoder, name string) (n int64, err error) {
@@ -164,21 +189,22 @@ func writeTable(ctx context.Context, c conn, lines *json.Encoder, name string) (
 	return n, rows.Err()
 }
 
-// Restore fills an empty database from a backup: all of it or nothing.
+// Restore fills an empty database from a backup, also one that an older version has made: all of it or nothing. What processes share is
+// made when they begin, and gives way to what the backup has, so none may be at work on the database.
 func (s *Store) Restore(ctx context.Context, r io.Reader) error {
 	err := s.inTx(ctx, func(c conn) error {
-		names, err := tables()
+		schema, err := schemaVersion(ctx, c)
 		if err != nil {
 			return err
 		}
-		if err := mustBeEmpty(ctx, c, names); err != nil {
+		if err := makeRoom(ctx, c, schema); err != nil {
 			return err
 		}
 		packed, err := gzip.NewReader(r)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrBackup, err)
 		}
-		b := &restoring{c: c, names: names, lines: bufio.NewReaderSize(packed, 64<<10), done: map[string]bool{}}
+		b := &restoring{c: c, schema: schema, lines: bufio.NewReaderSize(packed, 64<<10), done: map[string]bool{}}
 		return b.read(ctx)
 	})
 	s.dictionary.forget()
@@ -188,8 +214,17 @@ func (s *Store) Restore(ctx context.Context, r io.Reader) error {
 	return nil
 }
 
-// mustBeEmpty refuses a database that a fleet lives in. What processes share is made when they begin, and gives way.
-func mustBeEmpty(ctx context.Context, c conn, names []string) error {
+// makeRoom refuses a database that a fleet lives in, and keeps one from moving in before the transaction ends.
+func makeRoom(ctx context.Context, c conn, schema int64) error {
+	names, err := keptTables(schema)
+	if err != nil {
+		return err
+	}
+	if c.d == postgres {
+		if _, err := c.exec(ctx, `LOCK TABLE `+strings.Join(names, ", ")+` IN ACCESS EXCLUSIVE MODE`); err != nil {
+			return err
+		}
+	}
 	for _, name := range names {
 		if name == "settings" {
 			continue
@@ -202,17 +237,18 @@ func mustBeEmpty(ctx context.Context, c conn, names []string) error {
 			return fmt.Errorf("%w: its table %s is not empty", ErrNotEmpty, name)
 		}
 	}
-	_, err := c.exec(ctx, `DELETE FROM settings`)
+	_, err = c.exec(ctx, `DELETE FROM settings`)
 	return err
 }
 
 // restoring is a backup on its way into the tables.
 type restoring struct {
-	c     conn
-	names []string
-	lines *bufio.Reader
-	done  map[string]bool // tables that have begun
-	rows  int64
+	c      conn
+	schema int64 // this program's
+	lines  *bufio.Reader
+	names  []string        // tables that the backup must have
+	done   map[string]bool // those that have begun
+	rows   int64
 
 	// The table whose rows come, and those that are not written yet.
 	table   string
@@ -238,11 +274,26 @@ func (b *restoring) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.header(ctx, line); err != nil {
+	from, err := b.header(line)
+	if err != nil {
 		return err
 	}
+	if from < b.schema {
+		if err := b.goBack(ctx, from); err != nil {
+			return err
+		}
+	}
+	if err := b.contents(ctx); err != nil {
+		return err
+	}
+	return migrateBetween(ctx, b.c, from, b.schema)
+}
+
+// contents reads all that follows the header.
+func (b *restoring) contents(ctx context.Context) error {
 	for {
-		if line, err = b.line(); err != nil {
+		line, err := b.line()
+		if err != nil {
 			return err
 		}
 		if line[0] == '[' {
@@ -282,19 +333,34 @@ func (b *restoring) line() ([]byte, error) {
 	}
 }
 
-func (b *restoring) header(ctx context.Context, line []byte) error {
+// header reads the first line, and gives the version of the schema that the backup is of.
+func (b *restoring) header(line []byte) (schema int64, err error) {
 	var h backupHeader
-	if json.Unmarshal(line, &h) != nil || h.Backup == 0 {
-		return fmt.Errorf("%w: it has no header", ErrBackup)
+	switch {
+	case json.Unmarshal(line, &h) != nil || h.Backup < 1 || h.Schema < 1:
+		return 0, fmt.Errorf("%w: it has no header", ErrBackup)
+	case h.Backup > backupFormat || h.Schema > b.schema:
+		return 0, fmt.Errorf("the backup: %w (%s)", ErrNewer, fleet.Plain(h.Program))
 	}
-	var schema int64
-	if err := b.c.one(ctx, []any{&schema}, `SELECT MAX(version) FROM schema_version`); err != nil {
+	b.names, err = keptTables(h.Schema)
+	return h.Schema, err
+}
+
+// goBack makes the tables of an older version in place of ours, which are empty, so that its rows fit.
+func (b *restoring) goBack(ctx context.Context, schema int64) error {
+	names, err := tables(b.schema)
+	if err != nil {
 		return err
 	}
-	if h.Backup != backupFormat || h.Schema != schema {
-		return fmt.Errorf("the backup is of another version of RedFlag (schema %d, this one has %d): restore it with that version, and then let this one open the database", h.Schema, schema)
+	for _, name := range names {
+		if _, err := b.c.exec(ctx, `DROP TABLE `+name); err != nil {
+			return err
+		}
 	}
-	return nil
+	if _, err := b.c.exec(ctx, `DELETE FROM schema_version`); err != nil {
+		return err
+	}
+	return migrateBetween(ctx, b.c, 0, schema)
 }
 
 // begin takes the line that begins a table.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,6 +104,72 @@ func TestWhatAHostCanSayCanBeRestored(t *testing.T) {
 	})
 }
 
+// latest is this program's version of the schema.
+func latest(t testing.TB) int64 {
+	t.Helper()
+	names, err := migrationNames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(len(names))
+}
+
+func TestABackupOfAnOlderVersionIsRestoredAndBroughtUpToDate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old.db")
+	old := open(t, path)
+	if err := old.inTx(t.Context(), func(c conn) error { return (&restoring{c: c, schema: latest(t)}).goBack(t.Context(), 1) }); err != nil {
+		t.Fatal(err)
+	}
+	enrol(t, old, "web1")
+	backup := backupOf(t, old)
+	if text := unzip(t, backup); !strings.Contains(text, `"schema":1,`) || strings.Contains(text, `"table":"users"`) {
+		t.Fatalf("it is not of version 1:\n%s", text)
+	}
+	want := dump(t, open(t, path)) // which brings it up to date
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		before := dump(t, s)
+		if err := s.Restore(t.Context(), bytes.NewReader(backup[:len(backup)-1])); err == nil {
+			t.Error("one that is cut off was restored")
+		}
+		if diff := cmp.Diff(before, dump(t, s)); diff != "" {
+			t.Errorf("it changed something:\n%s", diff)
+		}
+		if err := s.Restore(t.Context(), bytes.NewReader(backup)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, dump(t, s)); diff != "" {
+			t.Errorf("(-migrated +restored):\n%s", diff)
+		}
+		fill(t, open(t, dsn))
+	})
+}
+
+func TestOfTwoWhoRestoreAtTheSameTimeOneFindsAFleet(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		from := open(t, filepath.Join(t.TempDir(), "from.db"))
+		fill(t, from)
+		backup, s := backupOf(t, from), open(t, dsn)
+		var refused atomic.Int32
+		var work sync.WaitGroup
+		for range 4 {
+			work.Go(func() {
+				if err := s.Restore(t.Context(), bytes.NewReader(backup)); errors.Is(err, ErrNotEmpty) {
+					refused.Add(1)
+				} else if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		if work.Wait(); refused.Load() != 3 {
+			t.Errorf("%d of 4 were refused", refused.Load())
+		}
+		if diff := cmp.Diff(dump(t, from), dump(t, s)); diff != "" {
+			t.Errorf("(-from +to):\n%s", diff)
+		}
+	})
+}
+
 // during is a file: what is done when the first of it is written happens while the backup is made.
 type during struct {
 	bytes.Buffer
@@ -156,7 +224,7 @@ func TestEveryTableIsBackedUp(t *testing.T) {
 			t.Errorf("%s is not in the backup", name)
 		}
 	}
-	names, err := tables()
+	names, err := keptTables(latest(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,6 +344,7 @@ func FuzzRestore(f *testing.F) {
 	}
 	defer s.Close()
 	f.Add(unzip(f, backupOf(f, s)))
+	f.Add(strings.Replace(unzip(f, backupOf(f, s)), `"schema":`, `"schema":1,"was":`, 1))
 	f.Add("{\"redflag_backup\":1,\"schema\":3}\n{\"table\":\"groups\",\"columns\":[\"id\",\"name\",\"query\",\"created_at\"]}\n[1,\"a\",\"b\",2]\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		err := s.Restore(t.Context(), bytes.NewReader(zip(t, text)))
@@ -286,7 +355,7 @@ func FuzzRestore(f *testing.F) {
 			t.Error("a backup without its end was restored")
 		}
 		err = s.inTx(t.Context(), func(c conn) error {
-			names, err := tables()
+			names, err := keptTables(latest(t))
 			for _, n := range names {
 				_, e := c.exec(t.Context(), `DELETE FROM `+n)
 				err = errors.Join(err, e)

@@ -21,7 +21,7 @@ const advisoryLock = 0x72656466 // "redf"
 // migrate brings the tables up to this program's version, each step in a transaction of its own. It only goes forward: a database
 // of a newer program is refused and left as it is.
 func (s *Store) migrate(ctx context.Context) error {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
+	names, err := migrationNames()
 	if err != nil {
 		return err
 	}
@@ -41,17 +41,19 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	if version > int64(len(names)) {
-		return errors.New("it is of a newer version of RedFlag: use that one, or restore a backup")
+		return fmt.Errorf("%w: use that one, or restore a backup", ErrNewer)
 	}
 	return nil
 }
 
+// ErrNewer: a database, or a backup, was made by a newer version of RedFlag.
+var ErrNewer = errors.New("it is of a newer version of RedFlag")
+
+// migrationNames gives the files, the first of which leads to version 1.
+func migrationNames() ([]string, error) { return fs.Glob(migrations, "migrations/*.sql") }
+
 // step does one migration, if it was not done yet.
 func (s *Store) step(ctx context.Context, version int64, name string) error {
-	text, err := migrations.ReadFile(name)
-	if err != nil {
-		return err
-	}
 	return s.inTx(ctx, func(c conn) error {
 		if c.d == postgres {
 			if _, err := c.exec(ctx, `SELECT pg_advisory_xact_lock($1)`, advisoryLock); err != nil {
@@ -62,14 +64,37 @@ func (s *Store) step(ctx context.Context, version int64, name string) error {
 		if err := c.one(ctx, []any{&done}, `SELECT COUNT(*) FROM schema_version WHERE version >= $1`, version); err != nil || done > 0 {
 			return err
 		}
-		for _, statement := range statements(string(text), c.d) {
-			if _, err := c.q.ExecContext(ctx, statement); err != nil {
-				return fmt.Errorf("%w in %q", err, statement)
-			}
-		}
-		_, err := c.exec(ctx, `INSERT INTO schema_version (version) VALUES ($1)`, version)
-		return err
+		return apply(ctx, c, version, name)
 	})
+}
+
+// migrateBetween brings the tables from one version to another within a transaction.
+func migrateBetween(ctx context.Context, c conn, from, to int64) error {
+	names, err := migrationNames()
+	if err != nil {
+		return err
+	}
+	for v := from + 1; v <= to; v++ {
+		if err := apply(ctx, c, v, names[v-1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply does one migration and notes that it was done.
+func apply(ctx context.Context, c conn, version int64, name string) error {
+	text, err := migrations.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	for _, statement := range statements(string(text), c.d) {
+		if _, err := c.q.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%w in %q", err, statement)
+		}
+	}
+	_, err = c.exec(ctx, `INSERT INTO schema_version (version) VALUES ($1)`, version)
+	return err
 }
 
 // statements splits a migration, in which a semicolon ends a statement and stands nowhere else.
