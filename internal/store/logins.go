@@ -28,6 +28,10 @@ var ErrNoLogin = errors.New("not signed in")
 // seenEvery is how often it is noted that a login or a key was used: not at each request.
 const seenEvery = time.Minute
 
+// maxLogins bounds what one user has of logins, and of links: who signs in once more, as a script may each minute, is signed out where it
+// was longest ago.
+const maxLogins = 50
+
 // NewLogin signs a user in and gives the secret, of which only a hash is kept.
 func (s *Store) NewLogin(ctx context.Context, user int64, browser, address string, now, expires time.Time) (Login, string, error) {
 	return s.insertLogin(ctx, Login{UserID: user, Browser: fleet.Plain(browser), Address: address, ExpiresAt: expires}, false, now)
@@ -51,7 +55,15 @@ func (s *Store) insertLogin(ctx context.Context, l Login, once bool, now time.Ti
 	return l, secret, nil
 }
 
+// newLogin writes a login of a user who is there until the transaction ends.
 func newLogin(ctx context.Context, c conn, l Login, secret string, once bool, now time.Time) (Login, error) {
+	if err := lockUser(ctx, c, l.UserID); err != nil {
+		return l, err
+	}
+	if _, err := c.exec(ctx, `DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE user_id = $1 AND once = $2 ORDER BY seen_at DESC, id LIMIT $3 OFFSET $4)`,
+		l.UserID, number(once), tidyBatch, maxLogins-1); err != nil {
+		return l, err
+	}
 	l.ID, l.CreatedAt, l.SeenAt = newID(), moment(now.UnixMilli()), moment(now.UnixMilli())
 	_, err := c.exec(ctx, `INSERT INTO logins (id, hash, user_id, agent, address, created_at, seen_at, expires_at, once) VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)`,
 		l.ID, hashSecret(secret), l.UserID, l.Browser, l.Address, now.UnixMilli(), millis(l.ExpiresAt), number(once))
@@ -63,12 +75,15 @@ func (s *Store) UseLink(ctx context.Context, link, browser, address string, now,
 	secret := access.NewSecret("")
 	var l Login
 	err := s.inTx(ctx, func(c conn) error {
-		var id int64
-		err := c.one(ctx, []any{&id, &l.UserID}, `SELECT id, user_id FROM logins WHERE hash = $1 AND once = 1 AND expires_at > $2`+c.forUpdate(), hashSecret(link), now.UnixMilli())
+		hash := hashSecret(link)
+		err := c.one(ctx, []any{&l.UserID}, `SELECT user_id FROM logins WHERE hash = $1 AND once = 1 AND expires_at > $2`, hash, now.UnixMilli())
 		if err != nil {
 			return notFound(err, ErrNoLogin)
 		}
-		n, err := c.exec(ctx, `DELETE FROM logins WHERE id = $1`, id)
+		if err := lockUser(ctx, c, l.UserID); err != nil { // before the logins, as all do
+			return err
+		}
+		n, err := c.exec(ctx, `DELETE FROM logins WHERE hash = $1 AND once = 1`, hash)
 		if err == nil && n == 0 {
 			err = ErrNoLogin
 		}
@@ -120,7 +135,7 @@ func (s *Store) Login(ctx context.Context, secret string, now time.Time) (Login,
 
 // Logins gives those of a user, the newest first.
 func (s *Store) Logins(ctx context.Context, user int64) ([]Login, error) {
-	return s.logins(ctx, `SELECT `+loginColumns+` FROM logins WHERE user_id = $1 AND once = 0 ORDER BY id DESC`, user)
+	return s.logins(ctx, `SELECT `+loginColumns+` FROM logins WHERE user_id = $1 AND once = 0 ORDER BY created_at DESC, id`, user)
 }
 
 func (s *Store) logins(ctx context.Context, query string, args ...any) ([]Login, error) {

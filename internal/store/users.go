@@ -138,6 +138,11 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 	})
 }
 
+// lockUser keeps a user as it is until the transaction ends.
+func lockUser(ctx context.Context, c conn, id int64) error {
+	return notFound(c.one(ctx, []any{&id}, `SELECT id FROM users WHERE id = $1`+c.forUpdate(), id), ErrNoUser)
+}
+
 // changeUser changes one user. All such changes wait for each other: two must not each leave the other as the last administrator.
 func (s *Store) changeUser(ctx context.Context, id int64, change func(conn) error) error {
 	err := s.inTx(ctx, func(c conn) error {

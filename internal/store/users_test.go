@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -104,6 +105,48 @@ func TestALinkSignsInOnceHoweverManyUseIt(t *testing.T) {
 	})
 }
 
+func TestAUserHasSoManyLoginsAndTheOldestEnd(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		if _, _, err := s.NewLogin(t.Context(), 1, "", "", noon, noon.Add(time.Hour)); !errors.Is(err, ErrNoUser) {
+			t.Errorf("a login of nobody: %v", err)
+		}
+		if _, err := s.NewLink(t.Context(), 1, noon, noon.Add(time.Hour)); !errors.Is(err, ErrNoUser) {
+			t.Errorf("a link for nobody: %v", err)
+		}
+		u, err := s.NewUser(t.Context(), "anna", access.Admin, "", noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		link, err := s.NewLink(t.Context(), u.ID, noon, noon.Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []int64 // newest first
+		for i := range maxLogins + 3 {
+			l, _, err := s.NewLogin(t.Context(), u.ID, "Firefox", "", noon.Add(time.Duration(i)*time.Second), noon.Add(time.Hour))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append([]int64{l.ID}, want...)
+		}
+		list, err := s.Logins(t.Context(), u.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int64
+		for _, l := range list {
+			got = append(got, l.ID)
+		}
+		if !slices.Equal(got, want[:maxLogins]) {
+			t.Errorf("%d logins, want %d", len(got), maxLogins)
+		}
+		if _, _, err := s.UseLink(t.Context(), link, "", "", noon, noon.Add(time.Hour)); err != nil {
+			t.Errorf("logins have put a link out of use: %v", err)
+		}
+	})
+}
+
 func TestAKeyOpensUntilItHasExpiredOrIsDeleted(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		s := open(t, dsn)
@@ -146,7 +189,7 @@ func TestLabelsChooseHosts(t *testing.T) {
 			}
 		}
 		for query, want := range map[string]string{
-			"": "abcd", "env=prod": "ab", "env=prod,role!=db": "a", "role!=db": "acd", "role": "ab", "!role": "cd", "env=nothing": "",
+			"": "abcd", "env=prod": "ab", "env=prod,role!=db": "a", "role!=db": "acd", "role": "ab", "!role": "cd", "env = test , !role": "c", "env=nothing": "",
 		} {
 			q, err := ParseLabels(query)
 			if err != nil {
