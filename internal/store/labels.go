@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"redflag/internal/fleet"
 )
@@ -13,7 +14,7 @@ import (
 // Bounds of labels.
 const (
 	maxLabels     = 64  // of one host
-	maxLabelValue = 200 // bytes
+	maxLabelValue = 200 // characters
 	maxTerms      = 16  // of a query
 )
 
@@ -36,7 +37,7 @@ func CheckLabels(labels map[string]string) error {
 }
 
 func isLabelValue(s string) bool {
-	return len(s) <= maxLabelValue && s == fleet.Plain(s) && !strings.ContainsAny(s, ",")
+	return utf8.RuneCountInString(s) <= maxLabelValue && s == fleet.Plain(s) && !strings.ContainsAny(s, ",")
 }
 
 // term is one condition of a query.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"redflag/internal/access"
 	"redflag/internal/fleet"
@@ -31,11 +32,11 @@ var (
 	ErrLastAdmin = errors.New("it is the last administrator: make another one first")
 )
 
-// maxUserName bounds the names of users, keys and groups.
+// maxUserName bounds the names of users, keys and groups, in characters.
 const maxUserName = 64
 
 func checkName(name string) error {
-	if name == "" || len(name) > maxUserName || name != fleet.Plain(name) {
+	if name == "" || utf8.RuneCountInString(name) > maxUserName || name != fleet.Plain(name) {
 		return ErrName
 	}
 	return nil

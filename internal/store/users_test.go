@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -176,6 +178,38 @@ func TestAKeyOpensUntilItHasExpiredOrIsDeleted(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestNamesAndLabelsAreBoundedInCharacters(t *testing.T) {
+	for n, ok := range map[int]bool{maxUserName: true, maxUserName + 1: false} {
+		if err := checkName(strings.Repeat("ж", n)); (err == nil) != ok {
+			t.Errorf("a name of %d: %v", n, err)
+		}
+	}
+	for n, ok := range map[int]bool{maxLabelValue: true, maxLabelValue + 1: false} {
+		value := strings.Repeat("ж", n)
+		if err := CheckLabels(map[string]string{"city": value}); (err == nil) != ok {
+			t.Errorf("a label of %d: %v", n, err)
+		}
+		if _, err := ParseLabels("city=" + value); (err == nil) != ok {
+			t.Errorf("a query for a label of %d: %v", n, err)
+		}
+	}
+	for n, ok := range map[int]bool{maxTerms: true, maxTerms + 1: false} {
+		if _, err := ParseLabels(strings.Repeat("a,", n-1) + "a"); (err == nil) != ok {
+			t.Errorf("%d terms: %v", n, err)
+		}
+	}
+	labels := map[string]string{}
+	for i := range maxLabels {
+		labels[strconv.Itoa(i)] = ""
+	}
+	if err := CheckLabels(labels); err != nil {
+		t.Error(err)
+	}
+	if labels["one-more"] = ""; CheckLabels(labels) == nil {
+		t.Error("one label more")
+	}
 }
 
 func TestLabelsChooseHosts(t *testing.T) {
