@@ -17,10 +17,7 @@ type Group struct {
 
 // NewGroup saves a query under a name.
 func (s *Store) NewGroup(ctx context.Context, name, query string, now time.Time) (Group, error) {
-	if err := checkName(name); err != nil {
-		return Group{}, err
-	}
-	if _, err := ParseLabels(query); err != nil {
+	if err := checkGroup(name, query); err != nil {
 		return Group{}, err
 	}
 	g := Group{ID: newID(), Name: name, Query: query, CreatedAt: moment(now.UnixMilli())}
@@ -35,6 +32,35 @@ func (s *Store) NewGroup(ctx context.Context, name, query string, now time.Time)
 		return Group{}, fmt.Errorf("save the group %s: %w", name, err)
 	}
 	return g, nil
+}
+
+func checkGroup(name, query string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	_, err := ParseLabels(query)
+	return err
+}
+
+// SetGroup gives the group of this ID another name and query.
+func (s *Store) SetGroup(ctx context.Context, id int64, name, query string) error {
+	if err := checkGroup(name, query); err != nil {
+		return err
+	}
+	err := s.inTx(ctx, func(c conn) error {
+		if err := c.one(ctx, []any{&id}, `SELECT id FROM groups WHERE id = $1`+c.forUpdate(), id); err != nil {
+			return notFound(err, ErrNoGroup)
+		}
+		n, err := c.exec(ctx, `UPDATE groups SET name = $1, query = $2 WHERE id = $3 AND NOT EXISTS (SELECT 1 FROM groups AS g WHERE g.name = $1 AND g.id <> $3)`, name, query, id)
+		if err == nil && n == 0 {
+			err = ErrTaken
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("change the group %s: %w", name, err)
+	}
+	return nil
 }
 
 // Groups gives every group, by name.

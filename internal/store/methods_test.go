@@ -165,6 +165,7 @@ func (f *filled) writes() map[string]func() error {
 		"KeyBySecret":  func() error { _, e := f.KeyBySecret(f.ctx, "x", noon); return missing(e, ErrNoKey) },
 		"DeleteKey":    func() error { return f.DeleteKey(f.ctx, f.key.ID) },
 		"NewGroup":     func() error { _, e := f.NewGroup(f.ctx, "g", "env", noon); return e },
+		"SetGroup":     func() error { return missing(f.SetGroup(f.ctx, 1, "g", "env"), ErrNoGroup) },
 		"DeleteGroup":  func() error { return f.DeleteGroup(f.ctx, f.group.ID) },
 		"SetLabels":    func() error { return f.SetLabels(f.ctx, f.host, map[string]string{"a": "b"}) },
 		"Setting":      func() error { _, e := f.Setting(f.ctx, "s", func() ([]byte, error) { return nil, nil }); return e },

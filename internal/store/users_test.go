@@ -180,6 +180,38 @@ func TestAKeyOpensUntilItHasExpiredOrIsDeleted(t *testing.T) {
 	})
 }
 
+func TestAGroupIsAQueryUnderANameOfItsOwn(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		a, err := s.NewGroup(t.Context(), "a", "env=prod", noon)
+		b, err2 := s.NewGroup(t.Context(), "b", "", noon)
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.NewGroup(t.Context(), "a", "", noon)
+		_, noQuery := s.NewGroup(t.Context(), "c", "a=b=c,,", noon)
+		for i, c := range []struct{ got, want error }{
+			{err, ErrTaken},
+			{noQuery, ErrLabels},
+			{s.SetGroup(t.Context(), b.ID, "a", ""), ErrTaken},
+			{s.SetGroup(t.Context(), b.ID, "b", ",,"), ErrLabels},
+			{s.SetGroup(t.Context(), b.ID, "", ""), ErrName},
+			{s.SetGroup(t.Context(), 1, "d", ""), ErrNoGroup},
+			{s.SetGroup(t.Context(), a.ID, "a", "env=test"), nil},
+			{s.DeleteGroup(t.Context(), b.ID), nil},
+			{s.DeleteGroup(t.Context(), b.ID), ErrNoGroup},
+		} {
+			if !errors.Is(c.got, c.want) {
+				t.Errorf("%d: %v, want %v", i, c.got, c.want)
+			}
+		}
+		a.Query = "env=test"
+		if list, err := s.Groups(t.Context()); err != nil || !slices.Equal(list, []Group{a}) {
+			t.Errorf("%+v, %v", list, err)
+		}
+	})
+}
+
 func TestNamesAndLabelsAreBoundedInCharacters(t *testing.T) {
 	for n, ok := range map[int]bool{maxUserName: true, maxUserName + 1: false} {
 		if err := checkName(strings.Repeat("ж", n)); (err == nil) != ok {
