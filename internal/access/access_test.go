@@ -2,6 +2,7 @@ package access
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -50,6 +51,20 @@ func TestAPasswordIsKnownByItsHashAlone(t *testing.T) {
 	}
 	if !CheckPassword(must(HashPassword("пароль🔑8")), "пароль🔑8") {
 		t.Error("letters of other scripts")
+	}
+}
+
+func TestWhoIsNotThereTakesAsMuchWorkAsWhoIs(t *testing.T) {
+	for _, hash := range []string{must(HashPassword("correct horse")), "", "$argon2id$v=19$m=8,t=1,p=1$$"} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if CheckPassword(hash, "wrong password") {
+			t.Errorf("%q takes a wrong password", hash)
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n < argonMemory<<10 {
+			t.Errorf("%q: nothing was derived with %d bytes", hash, n)
+		}
 	}
 }
 

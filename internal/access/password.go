@@ -52,10 +52,16 @@ func HashPassword(password string) (string, error) {
 	return p.String(), nil
 }
 
-// CheckPassword says whether a password is the one that was hashed. What is no hash, an empty one above all, is nobody's.
+// CheckPassword says whether a password is the one that was hashed. What is no hash, an empty one above all, is nobody's, and takes as long
+// to say: who calls it for a user that is not there does not tell by the time that there is none.
 func CheckPassword(hash, password string) bool {
+	if len(password) > MaxPassword {
+		return false
+	}
 	p, err := parsePHC(hash)
-	if err != nil || len(password) > MaxPassword {
+	if err != nil {
+		p = phc{memory: argonMemory, time: argonTime, lanes: argonLanes, salt: make([]byte, saltBytes)}
+		p.derive(password, keyBytes)
 		return false
 	}
 	return subtle.ConstantTimeCompare(p.key, p.derive(password, len(p.key))) == 1
