@@ -20,7 +20,9 @@ import (
 // fleetCommands are those of a fleet's server.
 func fleetCommands(p *command.Program) []*cobra.Command {
 	f := &fleet{Program: p}
-	return []*cobra.Command{f.upCommand(), f.serveCommand(), f.tokenCommand()}
+	return []*cobra.Command{
+		f.upCommand(), f.serveCommand(), f.tokenCommand(), f.userCommand(), f.keyCommand(), f.backupCommand(), f.restoreCommand(),
+	}
 }
 
 // fleet is what the commands of a server share.

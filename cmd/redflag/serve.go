@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,13 @@ func (f *fleet) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	link, err := firstLink(ctx, running)
+	if err != nil {
+		return errors.Join(err, running.Close())
+	}
 	fmt.Fprintf(f.Stdout(), "RedFlag serves the fleet at %s\n", running.URL)
+	if link != "" {
+		f.tellLink(link)
+	}
 	return running.Run(ctx)
 }

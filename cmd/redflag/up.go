@@ -13,6 +13,7 @@ import (
 
 	"redflag/internal/agent"
 	"redflag/internal/command"
+	model "redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/serve"
 	"redflag/internal/store"
@@ -58,10 +59,20 @@ func (f *fleet) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	link, err := ownerLink(ctx, running)
+	if err != nil {
+		return errors.Join(err, running.Close())
+	}
+	fmt.Fprintf(f.Stdout(), "RedFlag is at %s, until you press Ctrl-C.\n", running.URL)
+	f.tellLink(link)
 	var work sync.WaitGroup
 	ctx, stop := context.WithCancelCause(ctx)
 	work.Go(func() { stop(running.Run(ctx)) })
-	err = f.ownAgent(ctx, running, filepath.Join(o.DataDir, "agent"))
+	id, err := f.ownIdentity(ctx, running, filepath.Join(o.DataDir, "agent"))
+	if err == nil {
+		work.Go(func() { f.tellFirstReport(ctx, running, id.Host) })
+		err = f.RunAgent(ctx, id, filepath.Join(o.DataDir, "agent"), false)
+	}
 	if err != nil && ctx.Err() == nil {
 		f.ServiceLog().Error("this machine is not in the fleet", "err", err)
 	}
@@ -73,13 +84,39 @@ func (f *fleet) up(ctx context.Context) error {
 	return nil
 }
 
-// ownAgent is the agent of this machine, until ctx ends.
-func (f *fleet) ownAgent(ctx context.Context, running *serve.Fleet, dir string) error {
-	id, err := f.ownIdentity(ctx, running, dir)
-	if err != nil {
-		return err
+// tellFirstReport says how this machine is, as soon as it is known.
+func (f *fleet) tellFirstReport(ctx context.Context, running *serve.Fleet, id model.HostID) {
+	began := time.Now()
+	tick := time.NewTicker(firstReportTick)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		h, err := running.Store.Host(ctx, id)
+		if err != nil {
+			return // ctx has ended, or the database is in trouble, which the log tells
+		}
+		if h.ReportedAt.After(began.Add(-time.Second)) || !h.ReportedAt.IsZero() && h.SeenAt.After(began) {
+			fmt.Fprintln(f.Stdout(), firstReport(h))
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
 	}
-	return f.RunAgent(ctx, id, dir, false)
+}
+
+const firstReportTick = 200 * time.Millisecond
+
+// firstReport is a host in one line.
+func firstReport(h store.Host) string {
+	pending := fmt.Sprintf("%d updates pending, %d for security", h.Updates, h.Security)
+	switch {
+	case h.Unknown > 0:
+		pending = fmt.Sprintf("at least %s; sources that could not say all: %d", pending, h.Unknown)
+	case h.Updates == 0:
+		pending = "up to date"
+	}
+	return fmt.Sprintf("%s: %s (%d packages, %d containers)", h.Facts.Name, pending, h.Packages, h.Containers)
 }
 
 // ownIdentity gives the one that this machine has with this server, or makes it.

@@ -161,6 +161,7 @@ func (a *API) routes() {
 	list(a, access.Read, "GET /labels", "The labels of the fleet", a.labels)
 	list(a, access.Read, "GET /groups", "Groups: saved label queries", a.groups)
 	one(a, access.Operate, "POST /groups", "Save a label query under a name", a.newGroup)
+	one(a, access.Operate, "PUT /groups/{group}", "Give a group another name and query", a.changeGroup)
 	one(a, access.Operate, "DELETE /groups/{group}", "Forget a group", a.deleteGroup)
 	a.events()
 

@@ -323,6 +323,14 @@ func TestWhatPeopleMakeIsThereUntilTheyUndoIt(t *testing.T) {
 			}
 		}
 	}
+	group := make("/groups", `{"name":"test","query":"env=test"}`)["id"]
+	if status, body := p.ask(access.ScopeAdmin, "PUT", fmt.Sprint("/groups/", group), `{"name":"staging","query":"env=staging"}`); status != http.StatusOK {
+		t.Errorf("%d %s", status, body)
+	}
+	if _, body := p.ask(access.ScopeRead, "GET", "/groups", ""); !strings.Contains(body, "env=staging") || strings.Contains(body, "env=test") {
+		t.Error(body)
+	}
+	undo("/groups", group)
 	undo("/groups", make("/groups", `{"name":"production","query":"env=prod"}`)["id"])
 	token := make("/tokens", `{"seats":2,"minutes":60,"labels":{"a":"b"}}`)
 	if token["token"] == "" || token["install"] != "curl" || token["seats"] != 2.0 {

@@ -24,12 +24,13 @@ func (a *API) groups(ctx context.Context, _ *pagingInput, _ store.Page) ([]store
 	return all(a.cfg.Store.Groups(ctx))
 }
 
-type newGroupInput struct {
-	Body struct {
-		Name  string `json:"name" minLength:"1" maxLength:"64"`
-		Query string `json:"query" maxLength:"4000" doc:"A label query: env=prod,role!=db,site,!old."`
-	}
+// GroupContent is what a group is made of.
+type GroupContent struct {
+	Name  string `json:"name" minLength:"1" maxLength:"64"`
+	Query string `json:"query" maxLength:"4000" doc:"A label query: env=prod,role!=db,site,!old."`
 }
+
+type newGroupInput struct{ Body GroupContent }
 
 func (a *API) newGroup(ctx context.Context, in *newGroupInput) (store.Group, error) {
 	g, err := a.cfg.Store.NewGroup(ctx, in.Body.Name, in.Body.Query, a.cfg.Now())
@@ -42,6 +43,13 @@ func (a *API) noted(t server.Topic, err error) error {
 		a.cfg.Server.Note(t)
 	}
 	return err
+}
+
+func (a *API) changeGroup(ctx context.Context, in *struct {
+	Group int64 `path:"group"`
+	Body  GroupContent
+}) (none, error) {
+	return none{}, a.noted(server.TopicGroups, a.cfg.Store.SetGroup(ctx, in.Group, in.Body.Name, in.Body.Query))
 }
 
 func (a *API) deleteGroup(ctx context.Context, in *struct {

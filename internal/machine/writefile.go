@@ -11,6 +11,14 @@ import (
 // also after a crash or a power cut, and of two writers one wins whole. The folder is made where it is missing, for its
 // owner only. A process that is killed while it writes may leave a file named .NAME.*.tmp behind.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	return WriteFileBy(path, perm, func(f *os.File) error {
+		_, err := f.Write(data)
+		return err
+	})
+}
+
+// WriteFileBy is [WriteFile] for content that write writes.
+func WriteFileBy(path string, perm fs.FileMode, write func(*os.File) error) error {
 	dir, name := filepath.Split(path)
 	if err := os.MkdirAll(filepath.Clean(dir), 0o700); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -19,7 +27,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	err = fill(f, data, perm)
+	err = fill(f, perm, write)
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
@@ -31,9 +39,9 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 }
 
 // fill writes a temporary file down to the disk and closes it: a rename may reach the disk before what was only buffered.
-func fill(f *os.File, data []byte, perm fs.FileMode) error {
+func fill(f *os.File, perm fs.FileMode, write func(*os.File) error) error {
 	defer f.Close()
-	if _, err := f.Write(data); err != nil {
+	if err := write(f); err != nil {
 		return err
 	}
 	if err := f.Chmod(perm); err != nil {

@@ -50,7 +50,9 @@ func (f *Fleet) paste(ctx context.Context, secret string) (api.Pasted, error) {
 // missedCheckIns is after how many that did not come it is not known any more how a host is.
 const missedCheckIns = 3
 
-func (o Options) stale() time.Duration { return missedCheckIns * cmp.Or(o.Interval, server.DefaultInterval) }
+func (o Options) stale() time.Duration {
+	return missedCheckIns * cmp.Or(o.Interval, server.DefaultInterval)
+}
 
 // healthy says that the process answers.
 func healthy(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }

@@ -152,6 +152,12 @@ func (f *Fleet) Run(ctx context.Context) error {
 	return errors.Join(err, f.Store.Close())
 }
 
+// Close lets go of what Open has opened, for who does not come to [Fleet.Run].
+func (f *Fleet) Close() error {
+	f.images.Close()
+	return errors.Join(f.listener.Close(), f.Store.Close())
+}
+
 // secured gives the listener, under TLS where there is a certificate.
 func (f *Fleet) secured() net.Listener {
 	if f.vouched.config == nil {

@@ -7,8 +7,8 @@ import (
 
 // Rates at the agents' door. A host checks in every few minutes; the burst is for what it has to say after a night off.
 const (
-	hostRate   = 2 // a second
-	hostBurst  = 30
+	hostRate  = 2 // a second
+	hostBurst = 30
 	// Failures of an address that nobody vouches for.
 	guestRate  = 1
 	guestBurst = 20
