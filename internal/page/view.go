@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,8 +96,17 @@ func (s site) host(w http.ResponseWriter, r *http.Request, who api.Caller) error
 	for _, f := range findings {
 		p.Findings = append(p.Findings, sorted(f))
 	}
+	slices.SortStableFunc(p.Findings, func(a, b finding) int { return rank(a) - rank(b) })
 	s.show(w, http.StatusOK, "host", p)
 	return nil
+}
+
+// rank puts first what is not known.
+func rank(f finding) int {
+	if f.State == fleet.OK {
+		return 1
+	}
+	return 0
 }
 
 // sorted lays a finding out: security first, what is blocked last.
