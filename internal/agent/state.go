@@ -29,7 +29,8 @@ const (
 	maxPackages = 32 << 20
 )
 
-// OpenState reads the state in a folder, which need not exist yet. A damaged file is as good as none.
+// OpenState reads the state in a folder, which need not exist yet. A damaged file is as good as none. Without a folder the state is kept
+// in memory alone.
 func OpenState(dir string) *State {
 	s := &State{dir: dir}
 	s.readPackages()
@@ -45,7 +46,7 @@ type keptPackages struct {
 // readPackages reads the acknowledged list. Without it the next one is sent whole.
 func (s *State) readPackages() {
 	data, err := os.ReadFile(filepath.Join(s.dir, packagesFile))
-	if err != nil {
+	if err != nil || s.dir == "" {
 		return
 	}
 	r, err := gzip.NewReader(bytes.NewReader(data))
@@ -70,6 +71,9 @@ func (s *State) forgetPackages() { s.base, s.packages = "", nil }
 // keepPackages notes what the server has acknowledged.
 func (s *State) keepPackages(digest string, list []fleet.Package) error {
 	s.takePackages(digest, list)
+	if s.dir == "" {
+		return nil
+	}
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
 	if err := errors.Join(json.NewEncoder(w).Encode(keptPackages{digest, list}), w.Close()); err != nil {
