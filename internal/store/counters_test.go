@@ -20,7 +20,6 @@ func countAgain(t testing.TB, s *Store) {
 			OR i.hosts <> (SELECT COUNT(*) FROM checks AS c WHERE c.name = i.name AND c.platform = i.platform AND c.answer = i.answer)`,
 		"checks without an image": `SELECT COUNT(*) FROM checks AS c WHERE NOT EXISTS
 			(SELECT 1 FROM images AS i WHERE c.name = i.name AND c.platform = i.platform AND c.answer = i.answer)`,
-		"packages of hosts that are nowhere": `SELECT COUNT(*) FROM host_packages AS h WHERE NOT EXISTS (SELECT 1 FROM packages AS p WHERE p.id = h.package_id)`,
 	} {
 		var n int
 		if err := s.reader().one(t.Context(), []any{&n}, query); err != nil {
@@ -29,6 +28,36 @@ func countAgain(t testing.TB, s *Store) {
 		if n > 0 {
 			t.Errorf("%s: %d", what, n)
 		}
+	}
+	countPackages(t, s)
+}
+
+// countPackages sees that every package of a host is there, and that as many are counted.
+func countPackages(t testing.TB, s *Store) {
+	t.Helper()
+	hosts := map[fleet.HostID]int{}
+	if err := s.reader().all(t.Context(), func(scan func(...any) error) error {
+		var id fleet.HostID
+		var n int
+		err := scan(&id, &n)
+		hosts[id] = n
+		return err
+	}, `SELECT id, packages FROM hosts`); err != nil {
+		t.Fatal(err)
+	}
+	for id, n := range hosts {
+		have, err := readShelves(t.Context(), s.reader(), id, everyShelf())
+		if err != nil {
+			t.Fatal(err)
+		}
+		there, err := s.Packages(t.Context(), id)
+		if err != nil || size(have) != n || len(there) != n {
+			t.Errorf("%s: %d packages are counted, %d are kept, %d are there, %v", id, n, size(have), len(there), err)
+		}
+	}
+	var lost int
+	if err := s.reader().one(t.Context(), []any{&lost}, `SELECT COUNT(*) FROM host_packages AS p WHERE NOT EXISTS (SELECT 1 FROM hosts AS h WHERE h.id = p.host_id)`); err != nil || lost > 0 {
+		t.Errorf("%d shelves of nobody, %v", lost, err)
 	}
 }
 

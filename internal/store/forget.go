@@ -19,10 +19,13 @@ func (s *Store) Forget(ctx context.Context, id fleet.HostID) error {
 		if err := w.leave(ctx); err != nil {
 			return err
 		}
-		for _, table := range []string{"updates", "findings", "checks", "host_packages", "containers", "history", "labels", "orders"} {
+		for _, table := range []string{"updates", "findings", "checks", "containers", "history", "labels", "orders"} {
 			if _, err := c.exec(ctx, `DELETE FROM `+table+` WHERE host_id = $1`, id); err != nil {
 				return err
 			}
+		}
+		if _, err := c.exec(ctx, `DELETE FROM host_packages WHERE shelf IN (`+numbers(everyShelf(), "%d")+`) AND host_id = $1`, id); err != nil {
+			return err
 		}
 		if _, err = c.exec(ctx, `DELETE FROM hosts WHERE id = $1`, id); err != nil {
 			return err

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"redflag/internal/fleet"
 )
@@ -31,22 +33,40 @@ func (w *saving) how(ctx context.Context, u fleet.Update) (How, error) {
 	if err := w.c.one(ctx, []any{&listed}, `SELECT packages FROM hosts WHERE id = $1`, w.id); err != nil || listed == 0 {
 		return NotTold, err
 	}
+	named, err := w.named(ctx, u)
+	if err != nil {
+		return NotTold, err
+	}
+	have, err := readShelves(ctx, w.c, w.id, shelvesOf(slices.Collect(maps.Values(named))))
+	if err != nil {
+		return NotTold, err
+	}
 	how := Removed
-	err := w.c.all(ctx, func(scan func(...any) error) error {
-		var version string
-		if err := scan(&version); err != nil {
-			return err
+	for id, p := range named {
+		if !have[shelfOf(p)][id] {
+			continue
 		}
 		if how == Removed {
 			how = Installed
 		}
-		if version == u.From {
+		if p.Version == u.From {
 			how = Withdrawn
 		}
-		return nil
-	}, `SELECT p.version FROM packages AS p JOIN host_packages AS h ON h.package_id = p.id AND h.host_id = $1
-		WHERE p.source = $2 AND p.name = $3 AND p.arch = $4`, w.id, u.Source, u.Name, u.Arch)
-	return how, err
+	}
+	return how, nil
+}
+
+// named gives every version of the package that an update is of.
+func (w *saving) named(ctx context.Context, u fleet.Update) (map[int64]fleet.Package, error) {
+	named := map[int64]fleet.Package{}
+	err := w.c.all(ctx, func(scan func(...any) error) error {
+		p := fleet.Package{Name: u.Name}
+		var id int64
+		err := scan(&id, &p.Version, &p.From)
+		named[id] = p
+		return err
+	}, `SELECT id, version, source_package FROM packages WHERE name = $1 AND source = $2 AND arch = $3`, u.Name, u.Source, u.Arch)
+	return named, err
 }
 
 // howImage: a container that still goes by the image runs the newer one.

@@ -193,7 +193,6 @@ func large(t testing.TB, s *Store) {
 				SELECT h.id, 'docker', 'image' || n.i, 'linux/amd64', 'current', '{"name":"image' || n.i || '"}' FROM hosts AS h CROSS JOIN n`,
 			`INSERT INTO images (name, platform, answer, hosts) SELECT name, platform, answer, COUNT(*) FROM checks WHERE name LIKE 'image%' GROUP BY name, platform, answer`,
 			series(2000) + `INSERT INTO packages (id, source, name, arch, version, source_package, source_version) SELECT i, 'apt', 'package' || (i / 2), 'amd64', '1.' || i, 'source' || (i / 10), '' FROM n`,
-			series(100) + `INSERT INTO host_packages (host_id, package_id) SELECT h.id, n.i * 20 + h.id % 2 FROM hosts AS h CROSS JOIN n`,
 			series(20) + `INSERT INTO history (id, host_id, source, name, body, first_seen, gone_at, how) SELECT h.id * 100 + n.i, h.id, 'apt', 'gone' || n.i, '{}', 1, h.id % 10000 + n.i, 'installed' FROM hosts AS h CROSS JOIN n`,
 			`INSERT INTO labels (host_id, name, value) SELECT id, 'env', CASE WHEN id % 3 = 0 THEN 'prod' ELSE 'test' END FROM hosts WHERE facts LIKE '%xxx%'`,
 		} {
@@ -201,7 +200,7 @@ func large(t testing.TB, s *Store) {
 				return fmt.Errorf("%w in %s", err, query)
 			}
 		}
-		return nil
+		return largePackages(ctx, c)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -209,6 +208,26 @@ func large(t testing.TB, s *Store) {
 	if _, err := s.write.ExecContext(ctx, "ANALYZE"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// largePackages gives each host every twentieth package: one half of the hosts the even ones, the other those beside them.
+func largePackages(ctx context.Context, c conn) error {
+	for half := range int64(2) {
+		has := map[int64]shelf{}
+		for id := half; id < 2000; id += 20 {
+			n := shelfOf(fleet.Package{From: fmt.Sprint("source", id/10)})
+			if has[n] == nil {
+				has[n] = shelf{}
+			}
+			has[n][id] = true
+		}
+		for n, packages := range has {
+			if _, err := c.exec(ctx, `INSERT INTO host_packages (shelf, host_id, packages) SELECT $1, id, $2 FROM hosts WHERE id % 2 = $3 AND facts LIKE '%xxx%'`, n, packages.String(), half); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // mayScan are tables that are as long as there are distinct things, not as there are hosts.

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"strings"
+	"maps"
+	"slices"
 
 	"redflag/internal/fleet"
 )
@@ -128,33 +131,84 @@ func (s *Store) PackageHosts(ctx context.Context, q PackageQuery, p Page) (on []
 	if err != nil || len(meant) == 0 {
 		return []PackageOnHost{}, "", err
 	}
-	ids := make([]string, 0, len(meant))
-	for id := range meant {
-		ids = append(ids, fmt.Sprint(id))
-	}
-	l := &list{}
-	l.add("p.package_id IN (" + strings.Join(ids, ",") + ")")
-	type row struct {
-		PackageOnHost
-		id int64
-	}
-	rows := []row{}
-	if err := s.reader().all(ctx, func(scan func(...any) error) error {
-		var r row
-		err := scan(&r.Host, &r.HostName, &r.id)
-		r.Package = meant[r.id]
-		rows = append(rows, r)
-		return err
-	}, `SELECT p.host_id, h.name, p.package_id FROM host_packages AS p JOIN hosts AS h ON h.id = p.host_id`+l.page(p, key, false, "p.host_id", "p.package_id"), l.args...); err != nil {
+	rows, err := s.having(ctx, meant, key, p.limit()+1)
+	if err != nil {
 		return nil, "", fmt.Errorf("list the hosts of a package: %w", err)
 	}
 	rows, more := cut(p, rows)
 	if more {
-		next = cursor(int64(rows[len(rows)-1].Host), rows[len(rows)-1].id)
+		next = cursor(int64(rows[len(rows)-1].host), rows[len(rows)-1].id)
+	}
+	names, err := s.hostNames(ctx, rows)
+	if err != nil {
+		return nil, "", fmt.Errorf("list the hosts of a package: %w", err)
 	}
 	on = []PackageOnHost{}
 	for _, r := range rows {
-		on = append(on, r.PackageOnHost)
+		on = append(on, PackageOnHost{r.host, names[r.host], meant[r.id]})
 	}
 	return on, next, nil
+}
+
+// having is one package that a host has.
+type having struct {
+	host fleet.HostID
+	id   int64
+}
+
+// errEnough ends the reading of rows.
+var errEnough = errors.New("enough rows")
+
+// having gives who has packages that are meant, by host and ID, behind a key and not many more than so many.
+func (s *Store) having(ctx context.Context, meant map[int64]fleet.Package, key []any, limit int) ([]having, error) {
+	var after having
+	if key != nil {
+		after = having{fleet.HostID(key[0].(int64)), key[1].(int64)} //nolint:errcheck // Page.key has seen to it
+	}
+	var rows []having
+	last := 0 // where the last host's begin
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		var host fleet.HostID
+		var text string
+		if err := scan(&host, &text); err != nil {
+			return err
+		}
+		if last < len(rows) && rows[last].host != host {
+			if last = len(rows); last >= limit {
+				return errEnough
+			}
+		}
+		have, err := parseShelf(text)
+		for id := range have {
+			if _, is := meant[id]; is && (host > after.host || id > after.id) {
+				rows = append(rows, having{host, id})
+			}
+		}
+		return err
+	}, `SELECT host_id, packages FROM host_packages WHERE shelf IN (`+numbers(shelvesOf(slices.Collect(maps.Values(meant))), "%d")+`) AND host_id >= $1 ORDER BY host_id, shelf`, after.host)
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, err
+	}
+	slices.SortFunc(rows, func(a, b having) int { return cmp.Or(cmp.Compare(a.host, b.host), cmp.Compare(a.id, b.id)) })
+	return rows[:min(len(rows), limit)], nil
+}
+
+// hostNames gives the names of hosts.
+func (s *Store) hostNames(ctx context.Context, rows []having) (map[fleet.HostID]string, error) {
+	names := map[fleet.HostID]string{}
+	var ids []int64
+	for _, r := range rows {
+		ids = append(ids, int64(r.host))
+	}
+	if len(ids) == 0 {
+		return names, nil
+	}
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		var id fleet.HostID
+		var name string
+		err := scan(&id, &name)
+		names[id] = name
+		return err
+	}, `SELECT id, name FROM hosts WHERE id IN (`+numbers(slices.Compact(ids), "%d")+`)`)
+	return names, err
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,67 +16,85 @@ import (
 
 // packages brings a host's list of packages up to date. A change to a list that is not the one here is asked for whole.
 func (w *saving) packages(ctx context.Context, change wire.PackageChange) error {
-	switch change.Base {
-	case "":
-		// Everything is new.
-		if _, err := w.c.exec(ctx, `DELETE FROM host_packages WHERE host_id = $1`, w.id); err != nil {
-			return err
-		}
-	case w.host.digests[partPackages]:
-	default:
+	if change.Base != "" && change.Base != w.host.digests[partPackages] {
 		w.send = append(w.send, partPackages)
 		return nil
+	}
+	if err := w.keepThere(ctx); err != nil {
+		return err
 	}
 	removed, err := w.packageIDs(ctx, change.Removed)
 	if err != nil {
 		return err
 	}
-	for ids := range slices.Chunk(removed, batch) {
-		if _, err := w.c.exec(ctx, `DELETE FROM host_packages WHERE host_id = $1 AND package_id IN (`+numbers(ids, "%d")+`)`, w.id); err != nil {
-			return err
-		}
-	}
-	added, err := w.present(ctx, change.Added)
+	added, err := w.packageIDs(ctx, change.Added)
 	if err != nil {
 		return err
 	}
-	for ids := range slices.Chunk(added, batch) {
-		if _, err := w.c.exec(ctx, `INSERT INTO host_packages (host_id, package_id) SELECT $1, v.column1 FROM (VALUES `+numbers(ids, "(%d)")+`) AS v WHERE true
-			ON CONFLICT DO NOTHING`, w.id); err != nil {
-			return err
+	touched := everyShelf()
+	if change.Base != "" {
+		touched = shelvesOf(change.Removed, change.Added)
+	}
+	have, err := readShelves(ctx, w.c, w.id, touched)
+	if err != nil {
+		return err
+	}
+	want := map[int64]shelf{}
+	for _, n := range touched {
+		want[n] = shelf{}
+		if change.Base != "" {
+			maps.Copy(want[n], have[n])
 		}
 	}
+	for i, p := range change.Removed {
+		delete(want[shelfOf(p)], removed[i])
+	}
+	for i, p := range change.Added {
+		want[shelfOf(p)][added[i]] = true
+	}
+	if err := writeShelves(ctx, w.c, w.id, have, want); err != nil {
+		return err
+	}
 	w.known(partPackages)
-	_, err = w.c.exec(ctx, `UPDATE hosts SET packages = (SELECT COUNT(*) FROM host_packages WHERE host_id = $1) WHERE id = $1`, w.id)
+	_, err = w.c.exec(ctx, `UPDATE hosts SET packages = packages + $1 WHERE id = $2`, size(want)-size(have), w.id)
 	return err
 }
 
-// present gives the IDs of packages, all of them in the tables and kept there until the transaction ends.
-func (w *saving) present(ctx context.Context, list []fleet.Package) ([]int64, error) {
+// shelvesOf gives the shelves on which packages lie.
+func shelvesOf(lists ...[]fleet.Package) []int64 {
+	touched := map[int64]bool{}
+	for _, list := range lists {
+		for _, p := range list {
+			touched[shelfOf(p)] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(touched))
+}
+
+func size(shelves map[int64]shelf) (n int) {
+	for _, s := range shelves {
+		n += len(s)
+	}
+	return n
+}
+
+// tidied is the setting that changes whenever packages that no host has are deleted.
+const tidied = "packages tidied"
+
+// keepThere keeps packages from being deleted until the transaction ends, and forgets those of which that may have happened.
+func (w *saving) keepThere(ctx context.Context) error {
 	if w.c.d == postgres {
 		if _, err := w.c.exec(ctx, `SELECT pg_advisory_xact_lock_shared($1)`, packagesLock); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	ids, err := w.packageIDs(ctx, list)
-	if err != nil {
-		return nil, err
+	when, err := readSetting(ctx, w.c, tidied)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
 	}
-	there := 0
-	for some := range slices.Chunk(ids, batch) {
-		var n int
-		if err := w.c.one(ctx, []any{&n}, `SELECT COUNT(*) FROM packages WHERE id IN (`+numbers(some, "%d")+`)`); err != nil {
-			return nil, err
-		}
-		there += n
-	}
-	if there == len(ids) {
-		return ids, nil
-	}
-	// Another process has deleted some that no host had.
-	w.store.dictionary.forget()
-	clear(w.learnt)
-	return w.packageIDs(ctx, list)
+	w.tidied = string(when)
+	w.store.dictionary.asOf(w.tidied)
+	return nil
 }
 
 // batch is how many rows go with one statement.
@@ -110,7 +129,7 @@ func (w *saving) packageIDs(ctx context.Context, list []fleet.Package) ([]int64,
 }
 
 func (w *saving) packageID(ctx context.Context, p fleet.Package) (int64, error) {
-	if id, ok := w.store.dictionary.get(p); ok {
+	if id, ok := w.store.dictionary.get(p, w.tidied); ok {
 		return id, nil
 	}
 	id, err := findPackage(ctx, w.c, p)

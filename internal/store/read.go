@@ -124,22 +124,6 @@ func scanJSON(scan func(...any) error, v any) error {
 	return json.Unmarshal([]byte(body), v)
 }
 
-// Packages gives every package of a host, in order.
-func (s *Store) Packages(ctx context.Context, id fleet.HostID) ([]fleet.Package, error) {
-	list := []fleet.Package{}
-	err := s.reader().all(ctx, func(scan func(...any) error) error {
-		var p fleet.Package
-		if err := scan(&p.Source, &p.Name, &p.Arch, &p.Version, &p.From, &p.FromVersion); err != nil {
-			return err
-		}
-		list = append(list, p)
-		return nil
-	}, `SELECT p.source, p.name, p.arch, p.version, p.source_package, p.source_version
-		FROM host_packages AS h JOIN packages AS p ON p.id = h.package_id WHERE h.host_id = $1
-		ORDER BY p.source, p.name, p.arch, p.version`, id)
-	return list, err
-}
-
 // Containers gives every container of a host, in order.
 func (s *Store) Containers(ctx context.Context, id fleet.HostID) ([]fleet.Container, error) {
 	return bodies[fleet.Container](ctx, s.reader(), `SELECT body FROM containers WHERE host_id = $1 ORDER BY source, name`, id)

@@ -17,7 +17,7 @@ var ErrNoHost = errors.New("no such host")
 // SaveReport saves what a host says has changed, in one transaction: all of it or nothing. A report that is not newer than the
 // newest one saved changes nothing, and one of a session that was not begun, or has ended, is refused with ErrLate. What it gives names the parts that could not be used, because they change what is not here.
 func (s *Store) SaveReport(ctx context.Context, id fleet.HostID, r wire.Report, address string, now time.Time) (send []string, err error) {
-	learnt := map[fleet.Package]int64{}
+	learnt, tidied := map[fleet.Package]int64{}, ""
 	err = s.inTx(ctx, func(c conn) error {
 		h, err := lockHost(ctx, c, id)
 		if err != nil {
@@ -34,13 +34,13 @@ func (s *Store) SaveReport(ctx context.Context, id fleet.HostID, r wire.Report, 
 		if err := w.report(ctx, r); err != nil {
 			return err
 		}
-		send = w.send
+		send, tidied = w.send, w.tidied
 		return w.finish(ctx, r, address)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("save the report of %s: %w", id, err)
 	}
-	s.dictionary.learn(learnt)
+	s.dictionary.learn(learnt, tidied)
 	return send, nil
 }
 
@@ -77,7 +77,8 @@ type saving struct {
 	host    knownHost
 	digests wire.Digests
 	send    []string
-	learnt  map[fleet.Package]int64 // of the dictionary
+	learnt  map[fleet.Package]int64 // of the dictionary, as of tidied
+	tidied  string
 	offers  map[int64]*tally
 	images  map[imageKey]int
 }

@@ -44,15 +44,16 @@ func readSetting(ctx context.Context, c conn, name string) ([]byte, error) {
 
 // SaveSetting puts a value in place of the one before.
 func (s *Store) SaveSetting(ctx context.Context, name string, value []byte) error {
-	err := s.inTx(ctx, func(c conn) error {
-		_, err := c.exec(ctx, `INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
-			name, base64.StdEncoding.EncodeToString(value))
-		return err
-	})
-	if err != nil {
+	if err := s.inTx(ctx, func(c conn) error { return saveSetting(ctx, c, name, value) }); err != nil {
 		return fmt.Errorf("keep the setting %s: %w", name, err)
 	}
 	return nil
+}
+
+func saveSetting(ctx context.Context, c conn, name string, value []byte) error {
+	_, err := c.exec(ctx, `INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+		name, base64.StdEncoding.EncodeToString(value))
+	return err
 }
 
 // Lease says whether this holder may do a piece of work until a time, because no other holds it. A holder may renew its own.

@@ -2,8 +2,13 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
+
+	"redflag/internal/fleet"
 )
 
 const (
@@ -40,22 +45,65 @@ func (s *Store) Tidy(ctx context.Context, keep time.Duration, now time.Time) err
 // packagesLock is held by whoever deletes packages, and shared by whoever gives some to a host.
 const packagesLock = 0x72656467
 
-// TidyPackages deletes the packages that no host has any more.
+// TidyPackages deletes the packages that no host has any more, shelf by shelf, so that no report waits long.
 func (s *Store) TidyPackages(ctx context.Context) error {
-	err := s.inTx(ctx, func(c conn) error {
-		if c.d == postgres {
-			if _, err := c.exec(ctx, `SELECT pg_advisory_xact_lock($1)`, packagesLock); err != nil {
-				return err
-			}
-		}
-		_, err := c.exec(ctx, `DELETE FROM packages WHERE NOT EXISTS (SELECT 1 FROM host_packages AS h WHERE h.package_id = packages.id)`)
-		return err
-	})
+	lie, err := s.allPackages(ctx)
 	if err != nil {
 		return fmt.Errorf("tidy packages: %w", err)
 	}
+	for n, ids := range lie {
+		if err := s.inTx(ctx, func(c conn) error { return tidyShelf(ctx, c, n, ids) }); err != nil {
+			return fmt.Errorf("tidy packages: %w", err)
+		}
+	}
 	s.dictionary.forget()
 	return nil
+}
+
+// allPackages gives the IDs of every package by shelf.
+func (s *Store) allPackages(ctx context.Context) (map[int64]shelf, error) {
+	lie := map[int64]shelf{}
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		var id int64
+		var p fleet.Package
+		err := scan(&id, &p.Name, &p.From)
+		n := shelfOf(p)
+		if lie[n] == nil {
+			lie[n] = shelf{}
+		}
+		lie[n][id] = true
+		return err
+	}, `SELECT id, name, source_package FROM packages`)
+	return lie, err
+}
+
+// tidyShelf deletes those of the packages on a shelf that no host has. Who gives one to a host waits until it is done, and learns of it by the
+// setting.
+func tidyShelf(ctx context.Context, c conn, n int64, unused shelf) error {
+	if c.d == postgres {
+		if _, err := c.exec(ctx, `SELECT pg_advisory_xact_lock($1)`, packagesLock); err != nil {
+			return err
+		}
+	}
+	if err := c.all(ctx, func(scan func(...any) error) error {
+		var text string
+		if err := scan(&text); err != nil {
+			return err
+		}
+		used, err := parseShelf(text)
+		for id := range used {
+			delete(unused, id)
+		}
+		return err
+	}, `SELECT packages FROM host_packages WHERE shelf = $1`, n); err != nil || len(unused) == 0 {
+		return err
+	}
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(unused)), batch) {
+		if _, err := c.exec(ctx, `DELETE FROM packages WHERE id IN (`+numbers(ids, "%d")+`)`); err != nil {
+			return err
+		}
+	}
+	return saveSetting(ctx, c, tidied, []byte(rand.Text()))
 }
 
 // deleteAll repeats a statement that deletes at most tidyBatch rows, until there are no more.

@@ -95,7 +95,7 @@ func (s *Swarm) lists(ctx context.Context) error {
 	one := s.members[0]
 	fmt.Fprintf(s.cfg.Out, "%-52s %9s %9s\n", "", "p50 ms", "CPU ms")
 	for _, path := range []string{
-		"/summary", "/hosts", "/hosts?sort=-security", "/hosts?state=security", "/hosts?q=0042", "/updates", "/updates?security=true", "/updates?sort=first_seen", "/images", "/packages?q=openssl",
+		"/summary", "/hosts", "/hosts?sort=-security", "/hosts?state=security", "/hosts?q=0042", "/updates", "/updates?security=true", "/updates?sort=first_seen", "/images", "/packages?prefix=libopenssl",
 		"/packages/hosts?source_package=openssl0&below=9", "/history", "/appeared", "/hosts/" + one.id.String() + "/updates", "/hosts/" + one.id.String() + "/packages",
 	} {
 		const least, most = 20, 200

@@ -118,12 +118,13 @@ CREATE TABLE packages (
 CREATE INDEX packages_by_source_package ON packages (source_package, name);
 CREATE UNIQUE INDEX packages_by_name ON packages (name, source, arch, version, source_package, source_version);
 
+-- What a host has: see shelves.go.
 CREATE TABLE host_packages (
-    host_id    BIGINT NOT NULL,
-    package_id BIGINT NOT NULL,
-    PRIMARY KEY (host_id, package_id)
+    shelf    BIGINT NOT NULL,
+    host_id  BIGINT NOT NULL,
+    packages TEXT   NOT NULL, -- their IDs, sorted, base 36
+    PRIMARY KEY (shelf, host_id)
 ) /* clustered */;
-CREATE INDEX host_packages_by_package ON host_packages (package_id, host_id);
 
 CREATE TABLE containers (
     host_id BIGINT NOT NULL,
