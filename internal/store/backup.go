@@ -192,7 +192,7 @@ func writeTable(ctx context.Context, c conn, lines *json.Encoder, name string) (
 // Restore fills an empty database from a backup, also one that an older version has made: all of it or nothing. What processes share is
 // made when they begin, and gives way to what the backup has, so none may be at work on the database.
 func (s *Store) Restore(ctx context.Context, r io.Reader) error {
-	err := s.inTx(ctx, func(c conn) error {
+	err := s.inOwnTx(ctx, func(c conn) error {
 		schema, err := schemaVersion(ctx, c)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func (s *Store) Forget(ctx context.Context, id fleet.HostID) error {
 				return err
 			}
 		}
-		if _, err := c.exec(ctx, `DELETE FROM host_packages WHERE shelf IN (`+numbers(everyShelf(), "%d")+`) AND host_id = $1`, id); err != nil {
+		if _, err := c.exec(ctx, `DELETE FROM host_packages WHERE shelf IN (`+numbers(everyShelf())+`) AND host_id = $1`, id); err != nil {
 			return err
 		}
 		if _, err = c.exec(ctx, `DELETE FROM hosts WHERE id = $1`, id); err != nil {

@@ -163,7 +163,7 @@ func (s *Store) labelAll(ctx context.Context, hosts []Host) error {
 		}
 		byID[id][name] = value
 		return nil
-	}, `SELECT host_id, name, value FROM labels WHERE host_id IN (`+numbers(ids, "%d")+`)`)
+	}, `SELECT host_id, name, value FROM labels WHERE host_id IN (`+numbers(ids)+`)`)
 }
 
 // Summary is the fleet in numbers.

@@ -178,7 +178,7 @@ func large(t testing.TB, s *Store) {
 	series := func(n int) string {
 		return fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d) `, n-1)
 	}
-	err := s.inTx(ctx, func(c conn) error {
+	err := s.inOwnTx(ctx, func(c conn) error {
 		for _, query := range []string{
 			series(largeHosts) + `INSERT INTO hosts (id, name, machine, public_key, agent, address, facts, digests, session, began_at, sessions, sequence, clone, enrolled_at, reported_at, seen_at,
 				updates, security, blocked, unconfirmed, unknown, packages, containers, reboot, restart)

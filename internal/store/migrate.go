@@ -25,7 +25,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.inTx(ctx, func(c conn) error {
+	if err := s.inOwnTx(ctx, func(c conn) error {
 		_, err := c.exec(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL PRIMARY KEY)`)
 		return err
 	}); err != nil {
@@ -54,7 +54,7 @@ func migrationNames() ([]string, error) { return fs.Glob(migrations, "migrations
 
 // step does one migration, if it was not done yet.
 func (s *Store) step(ctx context.Context, version int64, name string) error {
-	return s.inTx(ctx, func(c conn) error {
+	return s.inOwnTx(ctx, func(c conn) error {
 		if c.d == postgres {
 			if _, err := c.exec(ctx, `SELECT pg_advisory_xact_lock($1)`, advisoryLock); err != nil {
 				return err

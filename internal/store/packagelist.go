@@ -163,7 +163,7 @@ var errEnough = errors.New("enough rows")
 func (s *Store) having(ctx context.Context, meant map[int64]fleet.Package, key []any, limit int) ([]having, error) {
 	var after having
 	if key != nil {
-		after = having{fleet.HostID(key[0].(int64)), key[1].(int64)} //nolint:errcheck // Page.key has seen to it
+		after = having{fleet.HostID(key[0].(int64)), key[1].(int64)} // Page.key has seen to it
 	}
 	var rows []having
 	last := 0 // where the last host's begin
@@ -185,7 +185,7 @@ func (s *Store) having(ctx context.Context, meant map[int64]fleet.Package, key [
 			}
 		}
 		return err
-	}, `SELECT host_id, packages FROM host_packages WHERE shelf IN (`+numbers(shelvesOf(slices.Collect(maps.Values(meant))), "%d")+`) AND host_id >= $1 ORDER BY host_id, shelf`, after.host)
+	}, `SELECT host_id, packages FROM host_packages WHERE shelf IN (`+numbers(shelvesOf(slices.Collect(maps.Values(meant))))+`) AND host_id >= $1 ORDER BY host_id, shelf`, after.host)
 	if err != nil && !errors.Is(err, errEnough) {
 		return nil, err
 	}
@@ -209,6 +209,6 @@ func (s *Store) hostNames(ctx context.Context, rows []having) (map[fleet.HostID]
 		err := scan(&id, &name)
 		names[id] = name
 		return err
-	}, `SELECT id, name FROM hosts WHERE id IN (`+numbers(slices.Compact(ids), "%d")+`)`)
+	}, `SELECT id, name FROM hosts WHERE id IN (`+numbers(slices.Compact(ids))+`)`)
 	return names, err
 }

@@ -101,16 +101,13 @@ func (w *saving) keepThere(ctx context.Context) error {
 const batch = 500
 
 // numbers writes IDs into a statement, which is safe for numbers alone.
-func numbers(ids []int64, form string) string {
-	before, after, _ := strings.Cut(form, "%d")
+func numbers(ids []int64) string {
 	var b strings.Builder
 	for i, id := range ids {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(before)
 		b.WriteString(strconv.FormatInt(id, 10))
-		b.WriteString(after)
 	}
 	return b.String()
 }

@@ -80,7 +80,7 @@ func readShelves(ctx context.Context, c conn, id fleet.HostID, which []int64) (m
 		var err error
 		have[n], err = parseShelf(text)
 		return err
-	}, `SELECT shelf, packages FROM host_packages WHERE shelf IN (`+numbers(which, "%d")+`) AND host_id = $1`, id)
+	}, `SELECT shelf, packages FROM host_packages WHERE shelf IN (`+numbers(which)+`) AND host_id = $1`, id)
 	return have, err
 }
 
@@ -99,7 +99,7 @@ func writeShelves(ctx context.Context, c conn, id fleet.HostID, have, want map[i
 		}
 	}
 	if len(empty) > 0 {
-		if _, err := c.exec(ctx, `DELETE FROM host_packages WHERE shelf IN (`+numbers(empty, "%d")+`) AND host_id = $1`, id); err != nil {
+		if _, err := c.exec(ctx, `DELETE FROM host_packages WHERE shelf IN (`+numbers(empty)+`) AND host_id = $1`, id); err != nil {
 			return err
 		}
 	}
@@ -120,7 +120,7 @@ func packagesByID(ctx context.Context, c conn, ids []int64) ([]fleet.Package, er
 			err := scan(&p.Source, &p.Name, &p.Arch, &p.Version, &p.From, &p.FromVersion)
 			list = append(list, p)
 			return err
-		}, `SELECT source, name, arch, version, source_package, source_version FROM packages WHERE id IN (`+numbers(some, "%d")+`)`); err != nil {
+		}, `SELECT source, name, arch, version, source_package, source_version FROM packages WHERE id IN (`+numbers(some)+`)`); err != nil {
 			return nil, err
 		}
 	}

@@ -24,6 +24,8 @@ type Store struct {
 	// write and read are one pool on PostgreSQL. SQLite has one writer, and readers that it never keeps waiting.
 	write, read *sql.DB
 	dialect     dialect
+	// together joins transactions of SQLite's; nil on PostgreSQL, which does it itself.
+	together *together
 
 	dictionary dictionary
 
@@ -94,6 +96,7 @@ func (s *Store) openSQLite(path string) error {
 	if s.write, err = open(1, "journal_mode(wal)", "synchronous(full)", "foreign_keys(on)"); err != nil {
 		return err
 	}
+	s.together = &together{db: s.write}
 	s.read, err = open(max(4, runtime.NumCPU()), "query_only(on)")
 	return err
 }
@@ -192,8 +195,17 @@ func (c conn) forUpdate() string {
 
 func (s *Store) reader() conn { return conn{s.read, s.dialect, s.seen} }
 
-// inTx does work in one transaction.
+// inTx does work in a transaction: all of it or nothing. On SQLite it may be done together with others' work, and then ctx does not cut
+// it off in the middle; it must not be long.
 func (s *Store) inTx(ctx context.Context, work func(conn) error) error {
+	if s.together == nil {
+		return s.inOwnTx(ctx, work)
+	}
+	return s.together.do(ctx, func(tx *sql.Tx) error { return work(conn{wholly{tx}, s.dialect, s.seen}) })
+}
+
+// inOwnTx does work in a transaction of its own, which may be long.
+func (s *Store) inOwnTx(ctx context.Context, work func(conn) error) error {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -99,7 +99,7 @@ func tidyShelf(ctx context.Context, c conn, n int64, unused shelf) error {
 		return err
 	}
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(unused)), batch) {
-		if _, err := c.exec(ctx, `DELETE FROM packages WHERE id IN (`+numbers(ids, "%d")+`)`); err != nil {
+		if _, err := c.exec(ctx, `DELETE FROM packages WHERE id IN (`+numbers(ids)+`)`); err != nil {
 			return err
 		}
 	}
