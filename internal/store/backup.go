@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -453,27 +452,10 @@ func (b *restoring) flush(ctx context.Context) error {
 	for _, c := range b.columns {
 		names = append(names, c.name)
 	}
-	query := `INSERT INTO ` + b.table + ` (` + strings.Join(names, ", ") + `) VALUES ` + places(len(b.waiting), len(names))
+	query := `INSERT INTO ` + b.table + ` (` + strings.Join(names, ", ") + `) VALUES ` + b.c.d.places(len(b.waiting), len(names))
 	_, err := b.c.exec(ctx, query, b.waiting...)
 	b.waiting, b.bytes = b.waiting[:0], 0
 	return err
-}
-
-// places gives the places of n arguments in rows of a width: ($1, $2), ($3, $4).
-func places(n, width int) string {
-	var b strings.Builder
-	for i := range n {
-		switch {
-		case i%width > 0:
-			b.WriteString(", ")
-		case i > 0:
-			b.WriteString("), (")
-		default:
-			b.WriteString("(")
-		}
-		b.WriteString("$" + strconv.Itoa(i+1))
-	}
-	return b.String() + ")"
 }
 
 // end holds what was read to what was written. The checksum of the file is behind its last line, so it is read to where it ends.

@@ -24,6 +24,7 @@ func (w *saving) checks(ctx context.Context, f fleet.Finding) error {
 	}, `SELECT name, platform, answer, body FROM checks WHERE host_id = $1 AND source = $2`, w.id, f.Source); err != nil {
 		return err
 	}
+	var fresh rows
 	seen := map[checkKey]bool{}
 	for _, check := range f.Checks {
 		k := checkKey{check.Name, check.Platform}
@@ -32,9 +33,12 @@ func (w *saving) checks(ctx context.Context, f fleet.Finding) error {
 		}
 		seen[k] = true
 		was, known := old[k]
-		if err := w.check(ctx, f.Source, check, was, known, bodies[k]); err != nil {
+		if err := w.check(ctx, f.Source, check, was, known, bodies[k], &fresh); err != nil {
 			return err
 		}
+	}
+	if err := fresh.write(ctx, w.c, `INSERT INTO checks (host_id, source, name, platform, answer, body)`, ""); err != nil {
+		return err
 	}
 	for k, answer := range old {
 		if seen[k] {
@@ -49,8 +53,8 @@ func (w *saving) checks(ctx context.Context, f fleet.Finding) error {
 	return nil
 }
 
-// check writes one answer, if it is not there as it is.
-func (w *saving) check(ctx context.Context, source string, check fleet.Check, was fleet.Answer, known bool, before string) error {
+// check writes one answer, if it is not there as it is; a new one with the others that are.
+func (w *saving) check(ctx context.Context, source string, check fleet.Check, was fleet.Answer, known bool, before string, fresh *rows) error {
 	body, err := json.Marshal(check)
 	if err != nil || known && before == string(body) {
 		return err
@@ -66,7 +70,6 @@ func (w *saving) check(ctx context.Context, source string, check fleet.Check, wa
 			string(check.Answer), string(body), w.id, source, check.Name, check.Platform)
 		return err
 	}
-	_, err = w.c.exec(ctx, `INSERT INTO checks (host_id, source, name, platform, answer, body) VALUES ($1, $2, $3, $4, $5, $6)`,
-		w.id, source, check.Name, check.Platform, string(check.Answer), string(body))
-	return err
+	fresh.add(w.id, source, check.Name, check.Platform, string(check.Answer), string(body))
+	return nil
 }

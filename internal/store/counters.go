@@ -64,44 +64,33 @@ func (w *saving) count(u fleet.Update, n int) int64 {
 
 // countOffers writes the fleet's counters of updates down, in one order, so that two reports never wait for each other.
 func (w *saving) countOffers(ctx context.Context) error {
-	gone := false
+	var changed rows
+	var less []int64
 	for _, id := range slices.Sorted(maps.Keys(w.offers)) {
 		t := w.offers[id]
 		if t.hosts == 0 && t.blocked == 0 {
 			continue
 		}
-		gone = gone || t.hosts < 0
-		changed, err := w.c.exec(ctx, `UPDATE offers SET hosts = hosts + $1, blocked = blocked + $2 WHERE id = $3`, t.hosts, t.blocked, id)
-		if err == nil && changed == 0 && t.hosts > 0 {
-			err = w.newOffer(ctx, id, t)
+		if t.hosts < 0 {
+			less = append(less, id)
 		}
+		u := shared(t.update)
+		body, err := json.Marshal(u)
 		if err != nil {
 			return err
 		}
+		changed.add(id, u.Source, u.Name, keyOf(u).kind, number(u.Security), string(body), t.hosts, t.blocked, w.now.UnixMilli())
 	}
-	if !gone {
-		return nil
+	if err := changed.write(ctx, w.c, `INSERT INTO offers (id, source, name, kind, security, body, hosts, blocked, first_seen)`,
+		`ON CONFLICT (id) DO UPDATE SET hosts = offers.hosts + excluded.hosts, blocked = offers.blocked + excluded.blocked`); err != nil {
+		return err
 	}
-	for _, id := range slices.Sorted(maps.Keys(w.offers)) {
-		if w.offers[id].hosts < 0 {
-			if _, err := w.c.exec(ctx, `DELETE FROM offers WHERE id = $1 AND hosts <= 0`, id); err != nil {
-				return err
-			}
+	for ids := range slices.Chunk(less, batch) {
+		if _, err := w.c.exec(ctx, `DELETE FROM offers WHERE id IN (`+numbers(ids)+`) AND hosts <= 0`); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-func (w *saving) newOffer(ctx context.Context, id int64, t *tally) error {
-	u := shared(t.update)
-	body, err := json.Marshal(u)
-	if err != nil {
-		return err
-	}
-	_, err = w.c.exec(ctx, `INSERT INTO offers (id, source, name, kind, security, body, hosts, blocked, first_seen) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		ON CONFLICT (id) DO UPDATE SET hosts = offers.hosts + excluded.hosts, blocked = offers.blocked + excluded.blocked`,
-		id, u.Source, u.Name, keyOf(u).kind, number(u.Security), string(body), t.hosts, t.blocked, w.now.UnixMilli())
-	return err
 }
 
 // countImages writes the fleet's counters of images down.
@@ -109,16 +98,18 @@ func (w *saving) countImages(ctx context.Context) error {
 	keys := slices.SortedFunc(maps.Keys(w.images), func(a, b imageKey) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.platform, b.platform), cmp.Compare(a.answer, b.answer))
 	})
+	var changed rows
 	for _, k := range keys {
-		n := w.images[k]
-		if n == 0 {
-			continue
+		if n := w.images[k]; n != 0 {
+			changed.add(k.name, k.platform, string(k.answer), n)
 		}
-		if _, err := w.c.exec(ctx, `INSERT INTO images (name, platform, answer, hosts) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (name, platform, answer) DO UPDATE SET hosts = images.hosts + excluded.hosts`, k.name, k.platform, string(k.answer), n); err != nil {
-			return err
-		}
-		if n > 0 {
+	}
+	if err := changed.write(ctx, w.c, `INSERT INTO images (name, platform, answer, hosts)`,
+		`ON CONFLICT (name, platform, answer) DO UPDATE SET hosts = images.hosts + excluded.hosts`); err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if w.images[k] >= 0 {
 			continue
 		}
 		if _, err := w.c.exec(ctx, `DELETE FROM images WHERE name = $1 AND platform = $2 AND answer = $3 AND hosts <= 0`, k.name, k.platform, string(k.answer)); err != nil {

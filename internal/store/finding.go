@@ -37,6 +37,7 @@ func (w *saving) finding(ctx context.Context, f fleet.Finding) error {
 	}
 	f = f.After(before)
 	var n counters
+	var fresh rows
 	seen := map[offerKey]bool{}
 	for _, u := range f.Updates {
 		k := keyOf(u)
@@ -46,9 +47,12 @@ func (w *saving) finding(ctx context.Context, f fleet.Finding) error {
 		seen[k] = true
 		n.count(u)
 		o, known := old[k]
-		if err := w.offer(ctx, k, u, o, known); err != nil {
+		if err := w.offer(ctx, k, u, o, known, &fresh); err != nil {
 			return err
 		}
+	}
+	if err := fresh.write(ctx, w.c, `INSERT INTO updates (host_id, source, name, arch, kind, level, platform, security, blocked, body, offer_id, first_seen)`, ""); err != nil {
+		return err
 	}
 	for k, o := range old {
 		if seen[k] {
@@ -107,8 +111,8 @@ func (w *saving) onOffer(ctx context.Context, source string) (map[offerKey]offer
 	return old, err
 }
 
-// offer writes one update, if it is not there as it is.
-func (w *saving) offer(ctx context.Context, k offerKey, u fleet.Update, old offer, known bool) error {
+// offer writes one update, if it is not there as it is; a new one with the others that are.
+func (w *saving) offer(ctx context.Context, k offerKey, u fleet.Update, old offer, known bool, fresh *rows) error {
 	body, err := json.Marshal(u)
 	if err != nil {
 		return err
@@ -126,10 +130,8 @@ func (w *saving) offer(ctx context.Context, k offerKey, u fleet.Update, old offe
 			number(u.Security), string(u.Blocked), string(body), id, w.id, u.Source, k.name, k.arch, k.kind, k.level, k.platform)
 		return err
 	}
-	_, err = w.c.exec(ctx, `INSERT INTO updates (host_id, source, name, arch, kind, level, platform, security, blocked, body, offer_id, first_seen)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		w.id, u.Source, k.name, k.arch, k.kind, k.level, k.platform, number(u.Security), string(u.Blocked), string(body), id, w.now.UnixMilli())
-	return err
+	fresh.add(w.id, u.Source, k.name, k.arch, k.kind, k.level, k.platform, number(u.Security), string(u.Blocked), string(body), id, w.now.UnixMilli())
+	return nil
 }
 
 func number(b bool) int {

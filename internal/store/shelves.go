@@ -87,7 +87,7 @@ func readShelves(ctx context.Context, c conn, id fleet.HostID, which []int64) (m
 // writeShelves writes those that differ from what the host had.
 func writeShelves(ctx context.Context, c conn, id fleet.HostID, have, want map[int64]shelf) error {
 	var empty []int64
-	var args []any
+	var full rows
 	for _, n := range slices.Sorted(maps.Keys(want)) {
 		text := want[n].String()
 		switch {
@@ -95,7 +95,7 @@ func writeShelves(ctx context.Context, c conn, id fleet.HostID, have, want map[i
 		case text == "":
 			empty = append(empty, n)
 		default:
-			args = append(args, n, id, text)
+			full.add(n, id, text)
 		}
 	}
 	if len(empty) > 0 {
@@ -103,12 +103,7 @@ func writeShelves(ctx context.Context, c conn, id fleet.HostID, have, want map[i
 			return err
 		}
 	}
-	if len(args) == 0 {
-		return nil
-	}
-	_, err := c.exec(ctx, `INSERT INTO host_packages (shelf, host_id, packages) VALUES `+places(len(args), 3)+`
-		ON CONFLICT (shelf, host_id) DO UPDATE SET packages = excluded.packages`, args...)
-	return err
+	return full.write(ctx, c, `INSERT INTO host_packages (shelf, host_id, packages)`, `ON CONFLICT (shelf, host_id) DO UPDATE SET packages = excluded.packages`)
 }
 
 // packagesByID gives the packages that have these IDs.
