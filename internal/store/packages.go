@@ -142,8 +142,16 @@ func (w *saving) packageID(ctx context.Context, p fleet.Package) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
-	w.learnt[p] = id
+	w.learnt[ownText(p)] = id
 	return id, nil
+}
+
+// ownText gives a package whose texts are not parts of a whole message, which would stay in memory as long as they do.
+func ownText(p fleet.Package) fleet.Package {
+	for _, s := range []*string{&p.Source, &p.Name, &p.Arch, &p.Version, &p.From, &p.FromVersion} {
+		*s = strings.Clone(*s)
+	}
+	return p
 }
 
 func findPackage(ctx context.Context, c conn, p fleet.Package) (id int64, err error) {

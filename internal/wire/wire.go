@@ -108,9 +108,9 @@ type Report struct {
 
 // PackageChange is what became of a host's packages since the list with the digest Base; an empty Base begins anew.
 type PackageChange struct {
-	Base    string          `json:"base,omitempty"`
-	Added   []fleet.Package `json:"added"`
-	Removed []fleet.Package `json:"removed,omitempty"`
+	Base    string      `json:"base,omitempty"`
+	Added   PackageList `json:"added"`
+	Removed PackageList `json:"removed,omitempty"`
 }
 
 // ContainerSet is all containers of a host.
