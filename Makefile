@@ -3,6 +3,7 @@
 # make build   bin/redflag and bin/redflag-agent for this machine
 # make cross   compile for every platform that we support
 # make bench   ratios against something measured in the same run
+# make bench-fleet  what a fleet costs its server, by simulated hosts (docs/swarm.md)
 # make fuzz    every fuzz test for FUZZTIME each
 
 GO       ?= go
@@ -14,7 +15,7 @@ FUZZTIME ?= 20s
 
 PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/arm64 windows/amd64 freebsd/amd64
 
-.PHONY: build check test parts lint cross bench fuzz clean
+.PHONY: build check test parts lint cross bench bench-fleet fuzz clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/redflag ./cmd/redflag
@@ -48,6 +49,9 @@ cross:
 
 bench:
 	scripts/bench
+
+bench-fleet:
+	scripts/bench-fleet
 
 fuzz:
 	FUZZTIME=$(FUZZTIME) scripts/fuzz

@@ -21,7 +21,8 @@ import (
 
 // Store is a fleet's database. It is safe for many goroutines, and, on PostgreSQL, for many processes.
 type Store struct {
-	// write and read are one pool on PostgreSQL. SQLite has one writer, and readers that it never keeps waiting.
+	// write and read are one pool on PostgreSQL. SQLite has one writer at a time, and readers that it never keeps waiting; of the two
+	// connections that may write, one is that of together.
 	write, read *sql.DB
 	dialect     dialect
 	// together joins transactions of SQLite's; nil on PostgreSQL, which does it itself.
@@ -93,7 +94,7 @@ func (s *Store) openSQLite(path string) error {
 		}
 		return db, err
 	}
-	if s.write, err = open(1, "journal_mode(wal)", "synchronous(full)", "foreign_keys(on)"); err != nil {
+	if s.write, err = open(2, "journal_mode(wal)", "synchronous(full)", "foreign_keys(on)"); err != nil {
 		return err
 	}
 	s.together = &together{db: s.write}
@@ -110,8 +111,11 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close ends it. It may be called once.
 func (s *Store) Close() error {
 	var err error
+	if s.together != nil {
+		err = s.together.close()
+	}
 	if s.read != nil && s.read != s.write {
-		err = s.read.Close()
+		err = errors.Join(err, s.read.Close())
 	}
 	if s.write != nil {
 		err = errors.Join(err, s.write.Close())
@@ -201,7 +205,7 @@ func (s *Store) inTx(ctx context.Context, work func(conn) error) error {
 	if s.together == nil {
 		return s.inOwnTx(ctx, work)
 	}
-	return s.together.do(ctx, func(tx *sql.Tx) error { return work(conn{wholly{tx}, s.dialect, s.seen}) })
+	return s.together.do(ctx, func(q queryer) error { return work(conn{q, s.dialect, s.seen}) })
 }
 
 // inOwnTx does work in a transaction of its own, which may be long.

@@ -17,6 +17,9 @@ type together struct {
 	mu      sync.Mutex
 	waiting []*job
 	led     bool // somebody does the work of those who wait
+
+	turn   sync.Mutex // held by who uses the writer
+	writer writer
 }
 
 // maxTogether bounds one transaction: so many reports are done in a fraction of a second.
@@ -25,14 +28,14 @@ const maxTogether = 32
 // job is one's work.
 type job struct {
 	ctx      context.Context //nolint:containedctx // it waits in a queue
-	work     func(*sql.Tx) error
+	work     func(queryer) error
 	err      error
 	panicked any
 	done     chan struct{}
 }
 
 // do does work in a transaction with others', and gives its own error, or that of the commit.
-func (t *together) do(ctx context.Context, work func(*sql.Tx) error) error {
+func (t *together) do(ctx context.Context, work func(queryer) error) error {
 	j := &job{ctx: ctx, work: work, done: make(chan struct{})}
 	t.mu.Lock()
 	t.waiting = append(t.waiting, j)
@@ -78,25 +81,34 @@ func (t *together) lead() {
 
 // commit does jobs in one transaction. Its error is that of all who have none of their own.
 func (t *together) commit(jobs []*job) error {
-	tx, err := t.db.BeginTx(context.Background(), nil)
-	if err != nil {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	ctx := context.Background() // each job's own cut-off would undo others' work
+	if err := t.writer.begin(ctx, t.db); err != nil {
 		return err
 	}
 	for _, j := range jobs {
 		if j.err = j.ctx.Err(); j.err != nil {
 			continue
 		}
-		if err := j.within(tx); err != nil {
-			return errors.Join(fmt.Errorf("the transaction that this was part of has ended: %w", err), tx.Rollback())
+		if err := j.within(ctx, &t.writer); err != nil {
+			return errors.Join(fmt.Errorf("the transaction that this was part of has ended: %w", err), t.writer.end(ctx, `ROLLBACK`))
 		}
 	}
-	return tx.Commit()
+	return t.writer.end(ctx, `COMMIT`)
+}
+
+// close lets go of the connection.
+func (t *together) close() error {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	return t.writer.close()
 }
 
 // within does the work behind a savepoint, and undoes what is not done to its end. It gives an error when the whole transaction is lost:
 // when a disk is full, SQLite may undo all of it (https://sqlite.org/lang_transaction.html).
-func (j *job) within(tx *sql.Tx) error {
-	if _, err := tx.Exec(`SAVEPOINT job`); err != nil { //nolint:noctx // a cut-off would undo others' work
+func (j *job) within(ctx context.Context, w *writer) error {
+	if _, err := w.ExecContext(ctx, `SAVEPOINT job`); err != nil {
 		return err
 	}
 	func() {
@@ -105,26 +117,13 @@ func (j *job) within(tx *sql.Tx) error {
 				j.err = fmt.Errorf("panic: %v", j.panicked)
 			}
 		}()
-		j.err = j.work(tx)
+		j.err = j.work(w)
 	}()
 	if j.err != nil {
-		if _, err := tx.Exec(`ROLLBACK TO job`); err != nil { //nolint:noctx // as above
+		if _, err := w.ExecContext(ctx, `ROLLBACK TO job`); err != nil {
 			return errors.Join(j.err, err)
 		}
 	}
-	_, err := tx.Exec(`RELEASE job`) //nolint:noctx // as above
+	_, err := w.ExecContext(ctx, `RELEASE job`)
 	return err
-}
-
-// wholly does statements to their end: SQLite answers a cut-off by undoing the whole transaction, others' work with it.
-type wholly struct{ *sql.Tx }
-
-// ExecContext implements queryer.
-func (w wholly) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return w.Tx.ExecContext(context.WithoutCancel(ctx), query, args...)
-}
-
-// QueryContext implements queryer.
-func (w wholly) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return w.Tx.QueryContext(context.WithoutCancel(ctx), query, args...)
 }
