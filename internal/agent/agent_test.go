@@ -27,10 +27,13 @@ import (
 // world is a real server with one real host in its fleet, and a network that does what a test says.
 type world struct {
 	store  *store.Store
-	id     fleet.HostID
-	client *wire.Client
-	dir    string
-	view   View
+	server *server.Server
+	// orderKey signs orders.
+	orderKey ed25519.PrivateKey
+	id       fleet.HostID
+	client   *wire.Client
+	dir      string
+	view     View
 	// lose drops the next request (before) or the next answer (after).
 	before, after bool
 	posts         []int64 // bytes of each body that was sent
@@ -42,7 +45,10 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door := httptest.NewServer(server.New(server.Config{Store: s, OrderKey: ed25519.NewKeyFromSeed(make([]byte, 32))}).Agents())
+	orderKey := ed25519.NewKeyFromSeed(make([]byte, 32))
+	srv := server.New(server.Config{Store: s, OrderKey: orderKey})
+	srv.Unlimited()
+	door := httptest.NewServer(srv.Agents())
 	t.Cleanup(func() {
 		door.Close()
 		if err := s.Close(); err != nil {
@@ -57,7 +63,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{store: s, dir: t.TempDir(), client: &wire.Client{Server: door.URL, Signer: wire.Signer{KeyID: wire.NewKeyID, Key: private}}}
+	w := &world{store: s, server: srv, orderKey: orderKey, dir: t.TempDir(), client: &wire.Client{Server: door.URL, Signer: wire.Signer{KeyID: wire.NewKeyID, Key: private}}}
 	w.client.HTTP = &http.Client{Transport: w}
 	got, err := w.client.Enroll(t.Context(), wire.Enroll{Level: wire.Level, Token: secret, Key: public, Host: fleet.Host{Name: "web1"}})
 	if err != nil {
