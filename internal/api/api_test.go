@@ -172,6 +172,11 @@ func TestTheDescriptionIsTheOneThatIsCheckedIn(t *testing.T) {
 func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 	p := newPeople(t)
 	p.cfg.Server.Unlimited()
+	agent := wire.Signer{KeyID: p.host("web1").String(), Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+	_, token, err := p.store.NewToken(t.Context(), store.Token{Seats: store.AnySeats, ExpiresAt: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := 0
 	for path, item := range p.huma.OpenAPI().Paths {
 		for method, op := range map[string]any{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch, "DELETE": item.Delete} {
@@ -192,6 +197,15 @@ func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 			}
 			if status, _ := p.ask("", method, at, "", func(r *http.Request) { r.Header.Set("Authorization", "Bearer rf_key_WRONG") }); status != http.StatusUnauthorized {
 				t.Errorf("%s %s with a wrong key: %d", method, path, status)
+			}
+			for who, change := range map[string]func(*http.Request){
+				"a host of the fleet": func(r *http.Request) { agent.Sign(r, nil) },
+				"an enrolment token":  func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) },
+				"a token as a cookie": func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "redflag", Value: token}) },
+			} {
+				if status, _ := p.ask("", method, at, "", change); status != http.StatusUnauthorized {
+					t.Errorf("%s %s by %s: %d", method, path, who, status)
+				}
 			}
 			need := access.Read
 			for _, right := range []access.Right{access.Operate, access.Administer} {
