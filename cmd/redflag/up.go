@@ -71,7 +71,7 @@ func (f *fleet) up(ctx context.Context) error {
 	id, err := f.ownIdentity(ctx, running, filepath.Join(o.DataDir, "agent"))
 	if err == nil {
 		work.Go(func() { f.tellFirstReport(ctx, running, id.Host) })
-		err = f.RunAgent(ctx, id, filepath.Join(o.DataDir, "agent"), false)
+		err = f.RunAgent(ctx, id, filepath.Join(o.DataDir, "agent"), command.AgentPrompt)
 	}
 	if err != nil && ctx.Err() == nil {
 		f.ServiceLog().Error("this machine is not in the fleet", "err", err)

@@ -47,6 +47,8 @@ type Agent struct {
 	log    *slog.Logger
 	// Version is the program's, for the server to show.
 	Version string
+	// Prompt: the first round is at once, also where many agents may have been started at the same time.
+	Prompt bool
 	// session names this run of the agent, and sequence counts its reports.
 	session  string
 	sequence int64

@@ -44,7 +44,7 @@ func (a *Agent) rounds(ctx context.Context, id Identity, first chan<- struct{}) 
 	if interval < shortestInterval {
 		interval = shortestInterval
 	}
-	if a.state.base != "" {
+	if a.state.base != "" && !a.Prompt {
 		sleep(ctx, splay(id.Host, min(interval, longestSplay)))
 	}
 	failures := 0

@@ -98,16 +98,29 @@ func (p *Program) runAgent(ctx context.Context, once bool) error {
 		return err
 	}
 	p.ServiceLog().Info("the agent runs", "host", id.Host.String(), "server", id.Server)
-	err = p.RunAgent(ctx, id, p.AgentDir(), once)
+	mode := AgentService
+	if once {
+		mode = AgentOnce
+	}
+	err = p.RunAgent(ctx, id, p.AgentDir(), mode)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil // it was asked to stop
 	}
 	return err
 }
 
-// RunAgent looks and reports with an identity, until ctx ends, or once. What the agent keeps is in a folder, with which only one runs at
-// a time.
-func (p *Program) RunAgent(ctx context.Context, id agent.Identity, dir string, once bool) error {
+// AgentMode says how an agent runs.
+type AgentMode int
+
+// Modes of an agent.
+const (
+	AgentService AgentMode = iota // until it is ended; after a start it waits for its turn among all that were started
+	AgentOnce                     // one round
+	AgentPrompt                   // until it is ended, and the first round is at once: somebody waits for it
+)
+
+// RunAgent looks and reports with an identity. What the agent keeps is in a folder, with which only one runs at a time.
+func (p *Program) RunAgent(ctx context.Context, id agent.Identity, dir string, mode AgentMode) error {
 	lock, err := machine.Lock(filepath.Join(dir, lockFile))
 	if errors.Is(err, machine.ErrLocked) {
 		return &fleet.Unknown{Because: "another agent of this host runs already", Remedy: "`redflag agent status` says how it does; stop it first, to run one here", Err: err}
@@ -125,8 +138,8 @@ func (p *Program) RunAgent(ctx context.Context, id agent.Identity, dir string, o
 	log := p.ServiceLog()
 	host := agent.Host{Machine: machine.Local(), Sources: sources.present, StateDir: p.dirs.State, Log: log}
 	a := agent.New(client, agent.OpenState(dir), host.Look, log)
-	a.Version = p.Version
-	if once {
+	a.Version, a.Prompt = p.Version, mode == AgentPrompt
+	if mode == AgentOnce {
 		return a.Round(ctx, wire.Scan{})
 	}
 	return a.Run(ctx, id)

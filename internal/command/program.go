@@ -54,7 +54,10 @@ func (p *Program) command() *cobra.Command {
 		}
 		return p.scan(cmd.Context(), scanOptions{view: view{format: "table"}})
 	}
-	root.AddCommand(scan, p.listCommand(), p.showCommand(), p.statusCommand(), p.imageCommand(), p.doctorCommand(), p.agentCommand(), p.hookCommand())
+	root.AddGroup(&cobra.Group{ID: groupHost, Title: "This machine:"}, &cobra.Group{ID: groupFleet, Title: "A fleet of machines:"})
+	inGroup(root, groupHost, scan, p.listCommand(), p.showCommand(), p.statusCommand(), p.imageCommand(), p.doctorCommand())
+	inGroup(root, groupFleet, p.agentCommand())
+	root.AddCommand(p.hookCommand())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
@@ -62,6 +65,19 @@ func (p *Program) command() *cobra.Command {
 		}
 	}
 	return root
+}
+
+// Groups of commands, as help shows them.
+const (
+	groupHost  = "host"
+	groupFleet = "fleet"
+)
+
+func inGroup(root *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = group
+	}
+	root.AddCommand(commands...)
 }
 
 // root is the program without commands.

@@ -26,7 +26,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	p := &Program{Version: version, stdout: out, stderr: stderr}
 	root := p.command()
 	if more != nil {
-		root.AddCommand(more(p)...)
+		inGroup(root, groupFleet, more(p)...)
 	}
 	return p.execute(ctx, root, args, out)
 }

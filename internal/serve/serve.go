@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"redflag/internal/fleet"
 	"redflag/internal/registry"
 	"redflag/internal/server"
 	"redflag/internal/store"
@@ -91,7 +92,7 @@ func (f *Fleet) open(ctx context.Context) error {
 		return err
 	}
 	if f.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", f.opt.Listen); err != nil {
-		return err
+		return &fleet.Unknown{Because: "the server cannot listen: " + err.Error(), Remedy: "another program may listen there: stop it, or choose another address with --listen HOST:PORT", Err: err}
 	}
 	f.URL = f.opt.url(f.listener.Addr())
 	if err := saveAddress(ctx, f.Store, Address{URL: f.URL, Fingerprint: f.vouched.fingerprint, Pin: f.vouched.pin}); err != nil {
