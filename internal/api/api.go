@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -80,7 +81,18 @@ func New(cfg Config) *API {
 	a.huma = humago.NewWithPrefix(a.mux, Prefix, c)
 	a.huma.UseMiddleware(a.guard)
 	a.routes()
+	a.imagesAlone()
 	return a
+}
+
+// imagesAlone says which fields of an update are there for images alone. Huma takes those of an embedded pointer for its own.
+func (a *API) imagesAlone() {
+	update := a.huma.OpenAPI().Components.Schemas.Map()["Update"]
+	for i := range reflect.TypeFor[fleet.ImageUpdate]().NumField() {
+		name, _, _ := strings.Cut(reflect.TypeFor[fleet.ImageUpdate]().Field(i).Tag.Get("json"), ",")
+		update.Required = slices.DeleteFunc(update.Required, func(field string) bool { return field == name })
+	}
+	update.PrecomputeMessages()
 }
 
 // schemaName names a type for clients. A host's facts are no host, and a list is named after what it lists.

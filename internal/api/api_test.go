@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,9 @@ func (p *people) ask(scope access.Scope, method, path, body string, change ...fu
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/csv") {
+		p.conform(method, path, resp.StatusCode, string(data))
+	}
 	return resp.StatusCode, string(data)
 }
 
@@ -125,7 +129,7 @@ func (p *people) host(name string, updates ...fleet.Update) fleet.HostID {
 		p.t.Fatal(err)
 	}
 	r := wire.Report{
-		Sequence: 1, Digests: wire.Digests{},
+		Sequence: 1, Session: "s1", Digests: wire.Digests{}, Host: &fleet.Host{Name: name},
 		Findings: []fleet.Finding{
 			{Source: "apt", State: fleet.OK, Updates: updates},
 			{Source: "docker", State: fleet.OK, Checks: []fleet.Check{{Name: "nginx:1.25", Platform: "linux/amd64", Answer: fleet.Current}}},
@@ -133,6 +137,10 @@ func (p *people) host(name string, updates ...fleet.Update) fleet.HostID {
 		Packages:   &wire.PackageChange{Added: []fleet.Package{{Source: "apt", Name: "openssl", Arch: "amd64", Version: "3.0.11-1"}}},
 		Containers: &wire.ContainerSet{All: []fleet.Container{{Source: "docker", Name: "web", Image: "nginx:1.25", State: "running"}}},
 	}
+	if err := r.Check(); err != nil {
+		p.t.Fatal(err)
+	}
+	r.Session = "" // none has begun
 	if _, err := p.store.SaveReport(p.t.Context(), id, r, "192.0.2.1", time.Now()); err != nil {
 		p.t.Fatal(err)
 	}
@@ -317,6 +325,14 @@ func TestBadQuestionsAreToldSo(t *testing.T) {
 	}
 }
 
+// written gives an ID that was read as JSON, as it stands in a path.
+func written(id any) string {
+	if n, ok := id.(float64); ok {
+		return strconv.FormatInt(int64(n), 10)
+	}
+	return fmt.Sprint(id)
+}
+
 func TestWhatPeopleMakeIsThereUntilTheyUndoIt(t *testing.T) {
 	p := newPeople(t)
 	host := p.host("a")
@@ -332,13 +348,13 @@ func TestWhatPeopleMakeIsThereUntilTheyUndoIt(t *testing.T) {
 	undo := func(path string, id any) {
 		t.Helper()
 		for _, want := range []int{http.StatusNoContent, http.StatusNotFound} {
-			if status, body := p.ask(access.ScopeAdmin, "DELETE", fmt.Sprintf("%s/%v", path, id), ""); status != want {
+			if status, body := p.ask(access.ScopeAdmin, "DELETE", fmt.Sprintf("%s/%s", path, written(id)), ""); status != want {
 				t.Errorf("DELETE %s: %d %s, want %d", path, status, body, want)
 			}
 		}
 	}
 	group := make("/groups", `{"name":"test","query":"env=test"}`)["id"]
-	if status, body := p.ask(access.ScopeAdmin, "PUT", fmt.Sprint("/groups/", group), `{"name":"staging","query":"env=staging"}`); status != http.StatusOK {
+	if status, body := p.ask(access.ScopeAdmin, "PUT", fmt.Sprint("/groups/", written(group)), `{"name":"staging","query":"env=staging"}`); status != http.StatusNoContent {
 		t.Errorf("%d %s", status, body)
 	}
 	if _, body := p.ask(access.ScopeRead, "GET", "/groups", ""); !strings.Contains(body, "env=staging") || strings.Contains(body, "env=test") {
@@ -361,7 +377,7 @@ func TestWhatPeopleMakeIsThereUntilTheyUndoIt(t *testing.T) {
 		t.Errorf("a deleted key: %d", status)
 	}
 	admin := make("/users", `{"name":"anna","role":"admin","password":"long enough"}`)
-	if status, _ := p.ask(access.ScopeAdmin, "DELETE", fmt.Sprint("/users/", admin["id"]), ""); status != http.StatusConflict {
+	if status, _ := p.ask(access.ScopeAdmin, "DELETE", fmt.Sprint("/users/", written(admin["id"])), ""); status != http.StatusConflict {
 		t.Errorf("the last administrator: %d", status)
 	}
 	undo("/users", make("/users", `{"name":"bert","role":"viewer"}`)["id"])

@@ -43,10 +43,8 @@ func operationID(method, path string) string {
 // one adds a route whose answer is one thing.
 func one[I, T any](a *API, need access.Right, route, summary string, do func(context.Context, *I) (T, error)) {
 	op := operation(need, route, summary)
-	if op.Method == http.MethodDelete {
+	if reflect.TypeFor[T]() == reflect.TypeFor[none]() {
 		op.DefaultStatus = http.StatusNoContent
-	}
-	if op.DefaultStatus == http.StatusNoContent {
 		huma.Register(a.huma, op, func(ctx context.Context, in *I) (*struct{}, error) {
 			_, err := do(ctx, in)
 			return nil, a.told(err)

@@ -8,7 +8,7 @@ import (
 
 // Group is a label query under a name.
 type Group struct {
-	ID   int64  `json:"id,string"`
+	ID   int64  `json:"id"`
 	Name string `json:"name"`
 	// Query is one of [ParseLabels].
 	Query     string    `json:"query"`

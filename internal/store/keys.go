@@ -10,7 +10,7 @@ import (
 
 // Key lets a program use the API. Its secret is shown once, when it is made; only a hash of it is kept.
 type Key struct {
-	ID        int64        `json:"id,string"`
+	ID        int64        `json:"id"`
 	Name      string       `json:"name"`
 	Scope     access.Scope `json:"scope"`
 	CreatedAt time.Time    `json:"created_at"`

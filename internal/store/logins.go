@@ -12,8 +12,8 @@ import (
 
 // Login is a person who is signed in with one browser.
 type Login struct {
-	ID     int64 `json:"id,string"`
-	UserID int64 `json:"user,string"`
+	ID     int64 `json:"id"`
+	UserID int64 `json:"user"`
 	// Browser is what it calls itself.
 	Browser   string    `json:"browser"`
 	Address   string    `json:"address"`

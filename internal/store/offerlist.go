@@ -12,7 +12,7 @@ import (
 
 // Offer is an update over all hosts of the fleet.
 type Offer struct {
-	ID     int64        `json:"id,string"`
+	ID     int64        `json:"id"`
 	Update fleet.Update `json:"update"`
 	// Hosts is on how many hosts it is on offer, and Blocked on how many of them it is blocked.
 	Hosts   int `json:"hosts"`

@@ -15,7 +15,7 @@ const AnySeats = -1
 
 // Token lets hosts join. Its secret is shown once, when it is made; only a hash of it is kept.
 type Token struct {
-	ID int64 `json:"id,string"`
+	ID int64 `json:"id"`
 	// Seats is how many hosts may still join with it; AnySeats for any number.
 	Seats     int               `json:"seats"`
 	Labels    map[string]string `json:"labels"`

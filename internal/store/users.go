@@ -13,7 +13,7 @@ import (
 
 // User is a person who may sign in.
 type User struct {
-	ID   int64       `json:"id,string"`
+	ID   int64       `json:"id"`
 	Name string      `json:"name"`
 	Role access.Role `json:"role"`
 	// HasPassword: without one, a link signs in.

@@ -105,7 +105,7 @@ func (e *Enroll) Check() error {
 	return nil
 }
 
-// clean makes every text in a value plain, however deep it stands. Types bound the depth: none of ours holds itself.
+// clean makes every text in a value plain, and every list one that is there, however deep they stand. Types bound the depth: none of ours holds itself.
 func clean(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
@@ -119,6 +119,9 @@ func clean(v reflect.Value) {
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			return
+		}
+		if v.IsNil() && v.CanSet() {
+			v.Set(reflect.MakeSlice(v.Type(), 0, 0)) // a list that was left out, or null, is an empty one
 		}
 		for i := range v.Len() {
 			clean(v.Index(i))
