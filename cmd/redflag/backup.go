@@ -59,6 +59,15 @@ func (f *fleet) restore(ctx context.Context, path string) error {
 		}
 		defer file.Close()
 	}
+	o, err := f.options()
+	if err != nil {
+		return err
+	}
+	claim, err := o.Claim()
+	if err != nil {
+		return err
+	}
+	defer claim.Close()
 	return f.withStore(ctx, func(s *store.Store) error {
 		err := s.Restore(ctx, file)
 		if errors.Is(err, store.ErrNotEmpty) {

@@ -113,7 +113,7 @@ func (f *fleet) linkCommand() *cobra.Command {
 			return f.withStore(cmd.Context(), func(s *store.Store) error {
 				u, _, err := s.UserByName(cmd.Context(), args[0])
 				if err != nil {
-					return err
+					return fmt.Errorf("%s: %w", args[0], err)
 				}
 				return f.newLink(cmd.Context(), s, u)
 			})
@@ -162,7 +162,7 @@ func (f *fleet) deleteUserCommand() *cobra.Command {
 			return f.withStore(cmd.Context(), func(s *store.Store) error {
 				u, _, err := s.UserByName(cmd.Context(), args[0])
 				if err != nil {
-					return err
+					return fmt.Errorf("%s: %w", args[0], err)
 				}
 				return s.DeleteUser(cmd.Context(), u.ID)
 			})

@@ -11,18 +11,18 @@ import (
 // also after a crash or a power cut, and of two writers one wins whole. The folder is made where it is missing, for its
 // owner only. A process that is killed while it writes may leave a file named .NAME.*.tmp behind.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
 	return WriteFileBy(path, perm, func(f *os.File) error {
 		_, err := f.Write(data)
 		return err
 	})
 }
 
-// WriteFileBy is [WriteFile] for content that write writes.
+// WriteFileBy is [WriteFile] for content that write writes, into a folder that there is.
 func WriteFileBy(path string, perm fs.FileMode, write func(*os.File) error) error {
 	dir, name := filepath.Split(path)
-	if err := os.MkdirAll(filepath.Clean(dir), 0o700); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
 	f, err := os.CreateTemp(filepath.Clean(dir), "."+name+".*.tmp")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)

@@ -76,6 +76,9 @@ func (o Options) Check() error {
 	if !slices.Contains([]TLS{TLSAuto, TLSOff, TLSFiles, TLSACME}, o.TLS) {
 		return fmt.Errorf("tls %q: choose one of auto, off, files, acme", o.TLS)
 	}
+	if strings.Contains(o.Database, "://") && !o.postgres() {
+		return fmt.Errorf("database %q: it is a file, or postgres://user@host/database", o.Database)
+	}
 	if (o.TLS == TLSFiles) != (o.Cert != "" && o.Key != "") {
 		return errors.New("a certificate and its key go with tls files, and tls files with them")
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -26,6 +27,7 @@ type Fleet struct {
 	URL   string
 	Store *store.Store
 
+	claim    io.Closer
 	opt      Options
 	server   *server.Server
 	vouched  vouched
@@ -72,13 +74,17 @@ func Open(ctx context.Context, o Options) (*Fleet, error) {
 	if err := os.MkdirAll(o.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	s, err := OpenStore(ctx, o)
+	claim, err := o.Claim()
 	if err != nil {
 		return nil, err
 	}
-	f := &Fleet{Store: s, opt: o, programs: programs{dir: filepath.Join(o.DataDir, programsDir)}}
+	s, err := OpenStore(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, claim.Close())
+	}
+	f := &Fleet{Store: s, claim: claim, opt: o, programs: programs{dir: filepath.Join(o.DataDir, programsDir)}}
 	if err := f.open(ctx); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(err, s.Close(), claim.Close())
 	}
 	return f, nil
 }
@@ -150,13 +156,13 @@ func (f *Fleet) Run(ctx context.Context) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
-	return errors.Join(err, f.Store.Close())
+	return errors.Join(err, f.Store.Close(), f.claim.Close())
 }
 
 // Close lets go of what Open has opened, for who does not come to [Fleet.Run].
 func (f *Fleet) Close() error {
 	f.images.Close()
-	return errors.Join(f.listener.Close(), f.Store.Close())
+	return errors.Join(f.listener.Close(), f.Store.Close(), f.claim.Close())
 }
 
 // secured gives the listener, under TLS where there is a certificate.

@@ -268,3 +268,19 @@ func TestHealthIsTold(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEmbeddedDatabaseHasOneServer(t *testing.T) {
+	r := start(t, Options{TLS: TLSOff})
+	second := r.opt
+	if _, err := Open(t.Context(), second); err == nil || !strings.Contains(err.Error(), "another server") {
+		t.Errorf("a second one: %v", err)
+	}
+	r.stop()
+	f, err := Open(t.Context(), second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -47,19 +47,20 @@ const busyPatience = 10 * time.Second
 
 // Open opens a database and brings its tables up to date: a file's path, or postgres://… .
 func Open(ctx context.Context, dsn string) (*Store, error) {
-	s := &Store{}
+	s, what := &Store{}, "of PostgreSQL"
 	var err error
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
 		s.dialect = postgres
 		err = s.openPostgres(dsn)
 	} else {
+		what = dsn // PostgreSQL's may have a password in it
 		err = s.openSQLite(dsn)
 	}
 	if err == nil {
 		err = s.migrate(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the database: %w", err), s.Close())
+		return nil, errors.Join(fmt.Errorf("open the database %s: %w", what, err), s.Close())
 	}
 	return s, nil
 }
