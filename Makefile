@@ -2,6 +2,7 @@
 # make test    everything, against real parts, which it installs first (on Debian, as root)
 # make build   bin/redflag and bin/redflag-agent for this machine
 # make cross   compile for every platform that we support
+# make web     builds the dashboard into web/dist, which is committed
 # make bench   ratios against something measured in the same run
 # make bench-fleet  what a fleet costs its server, by simulated hosts (docs/swarm.md)
 # make fuzz    every fuzz test for FUZZTIME each
@@ -15,7 +16,7 @@ FUZZTIME ?= 20s
 
 PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/arm64 windows/amd64 freebsd/amd64
 
-.PHONY: build check test parts lint cross bench bench-fleet fuzz clean
+.PHONY: build check test parts lint cross web bench bench-fleet fuzz clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/redflag ./cmd/redflag
@@ -40,6 +41,9 @@ $(LINT):
 
 parts:
 	scripts/parts
+
+web:
+	scripts/web
 
 cross:
 	@for p in $(PLATFORMS); do \

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,6 +65,20 @@ func (b *browser) read(resp *http.Response, err error) (status int, at, body str
 	return resp.StatusCode, resp.Request.URL.RequestURI(), string(data)
 }
 
+// json asks the API as a page does.
+func (b *browser) json(method, address, body string) (int, string) {
+	b.Helper()
+	req, err := http.NewRequestWithContext(b.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	status, _, answer := b.read(b.Do(req))
+	return status, answer
+}
+
 // ask asks the API with a key.
 func ask(t *testing.T, key, address string) (int, string) {
 	t.Helper()
@@ -91,23 +104,21 @@ func TestUpShowsThisMachineToWhoHasTheLink(t *testing.T) {
 		t.Fatal(up.said())
 	}
 	b, site, link := newBrowser(t), m[1], m[2]
-	if status, at, body := b.read(b.Get(site)); status != http.StatusOK || !strings.HasPrefix(at, "/sign-in") || !strings.Contains(body, "Password") {
-		t.Errorf("a stranger sees %d %s %s", status, at, body)
+	if status, body := b.json(http.MethodGet, site+"/api/v1/hosts", ""); status != http.StatusUnauthorized {
+		t.Errorf("a stranger sees %d %s", status, body)
 	}
 	for range 2 { // to look at a link does not use it
-		if status, _, body := b.read(b.Get(m[0][:len(m[0])-1])); status != http.StatusOK || !strings.Contains(body, "once") {
+		if status, _, body := b.read(b.Get(m[0][:len(m[0])-1])); status != http.StatusOK || !strings.Contains(body, `<div id="root">`) {
 			t.Errorf("%d %s", status, body)
 		}
 	}
-	status, at, body := b.read(b.PostForm(site+"/sign-in", url.Values{"link": {link}, "next": {"//evil.example.com"}}))
-	if status != http.StatusOK || !strings.HasPrefix(at, "/hosts/") || !strings.Contains(body, "apt:") {
-		t.Errorf("who has the link sees %d %s %s", status, at, body)
+	if status, body := b.json(http.MethodPost, site+"/api/v1/session", `{"link":"`+link+`"}`); status != http.StatusOK || !strings.Contains(body, `"admin"`) {
+		t.Errorf("who has the link: %d %s", status, body)
 	}
-	other := newBrowser(t)
-	if status, _, body := other.read(other.PostForm(site+"/sign-in", url.Values{"link": {link}})); status != http.StatusUnauthorized || !strings.Contains(body, "was used") {
+	if status, body := newBrowser(t).json(http.MethodPost, site+"/api/v1/session", `{"link":"`+link+`"}`); status != http.StatusUnauthorized || !strings.Contains(body, "was used") {
 		t.Errorf("the link again: %d %s", status, body)
 	}
-	if status, _, body := b.read(b.Get(site + "/api/v1/hosts")); status != http.StatusOK || !strings.Contains(body, `"packages":`) {
+	if status, body := b.json(http.MethodGet, site+"/api/v1/hosts", ""); status != http.StatusOK || !strings.Contains(body, `"packages":`) {
 		t.Errorf("the API: %d %s", status, body)
 	}
 	up.end(syscall.SIGINT)
@@ -144,7 +155,7 @@ func TestTheServersDataAreAdministeredBesideIt(t *testing.T) {
 	run("correct horse\n", "user", "create", "anna", "--role", "operator", "--password-stdin")
 	link := lastLine(run("", "user", "create", "bert"))
 	b := newBrowser(t)
-	if status, _, body := b.read(b.PostForm(site+"/sign-in", url.Values{"name": {"anna"}, "password": {"correct horse"}})); status != http.StatusOK || !strings.Contains(body, "No host") {
+	if status, body := b.json(http.MethodPost, site+"/api/v1/session", `{"name":"anna","password":"correct horse"}`); status != http.StatusOK || !strings.Contains(body, "operator") {
 		t.Errorf("%d %s", status, body)
 	}
 	if !strings.HasPrefix(link, site+"/sign-in?link=") {
@@ -154,8 +165,8 @@ func TestTheServersDataAreAdministeredBesideIt(t *testing.T) {
 		t.Errorf("%q", list)
 	}
 	run("", "user", "delete", "anna")
-	if status, at, _ := b.read(b.Get(site)); status != http.StatusOK || !strings.HasPrefix(at, "/sign-in") {
-		t.Errorf("who was removed sees %d %s", status, at)
+	if status, body := b.json(http.MethodGet, site+"/api/v1/me", ""); status != http.StatusUnauthorized {
+		t.Errorf("who was removed sees %d %s", status, body)
 	}
 	token := lastLine(run("", "token", "create", "--label", "site=berlin"))
 	if token == "" {

@@ -1,114 +1,116 @@
-// Package page is the plain page of a fleet's server: signing in, the hosts, and what is outdated on each, without a line of script.
+// Package page serves the dashboard: one page that asks the API for everything, and what it loads. It knows nothing of a fleet.
 package page
 
 import (
-	"embed"
-	"errors"
-	"html/template"
-	"io"
-	"log/slog"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"mime"
 	"net/http"
-	"net/url"
-	"time"
-
-	"redflag/internal/access"
-	"redflag/internal/api"
-	"redflag/internal/fleet"
-	"redflag/internal/store"
+	"path"
+	"slices"
+	"strings"
 )
 
-// Config is what a Site is made with.
-type Config struct {
-	Store *store.Store
-	// API says who asks, and signs people in.
-	API *api.API
-	// Stale is after how long without a check-in it is not known any more how a host is.
-	Stale time.Duration
-	Log   *slog.Logger
+// PathSignIn is where people sign in; with ?link=SECRET, at the push of a button.
+const PathSignIn = "/sign-in"
+
+// pages are the dashboard's own addresses, by their first word. What is behind it the dashboard knows.
+var pages = []string{"", "sign-in", "updates", "hosts", "images", "packages", "history", "settings", "add"}
+
+// file is one as it is sent.
+type file struct {
+	kind, tag     string
+	plain, zipped []byte
 }
 
-type site struct{ Config }
-
-// New gives the handler of everything that is not the API's or the agents'.
-func New(c Config) http.Handler {
-	s := site{c}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.signedIn(s.fleet))
-	mux.HandleFunc("GET /hosts/{host}", s.signedIn(s.host))
-	mux.HandleFunc("GET "+PathSignIn, s.form)
-	mux.HandleFunc("POST "+PathSignIn, s.signIn)
-	mux.HandleFunc("GET /page.css", style)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		s.show(w, http.StatusNotFound, "trouble", trouble{"Not found", "There is nothing at this address.", "/"})
+// New reads the files, and gives the handler of every address that is nobody else's.
+func New(files fs.FS) (http.Handler, error) {
+	ready := map[string]file{}
+	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		ready[name], err = read(files, name)
+		return err
 	})
-	return http.NewCrossOriginProtection().Handler(secured(mux))
-}
-
-// secured sets the headers that keep a page to itself. Nothing that a host says can become a script: there are none.
-func secured(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer") // a link that signs in stands in an address
-		h.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
-}
-
-//go:embed *.html page.css
-var files embed.FS
-
-func parsed() *template.Template {
-	return template.Must(template.New("").Funcs(template.FuncMap{"ago": ago, "time": clock, "plain": fleet.Plain, "behind": behind}).ParseFS(files, "*.html"))
-}
-
-var templates = parsed()
-
-func (s site) show(w http.ResponseWriter, status int, name string, data any) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if err := templates.ExecuteTemplate(w, name, data); err != nil {
-		s.Log.Debug("a page was not written to its end", "page", name, "err", err)
+	if err == nil && ready[index].plain == nil {
+		err = fmt.Errorf("it has no %s", index)
 	}
-}
-
-func style(w http.ResponseWriter, _ *http.Request) {
-	f, err := files.Open("page.css")
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+		return nil, fmt.Errorf("read the dashboard: %w", err)
 	}
-	defer f.Close()
-	w.Header().Set("Content-Type", "text/css; charset=utf-8")
-	_, _ = io.Copy(w, f) // an error: the reader is gone
-}
-
-// trouble is what the page says when it has nothing to show.
-type trouble struct{ Title, Text, Next string }
-
-// signedIn lets pass who may read, and sends others to sign in.
-func (s site) signedIn(next func(http.ResponseWriter, *http.Request, api.Caller) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		who, err := s.API.Authenticate(r, access.Read)
-		if errors.Is(err, api.ErrSignIn) {
-			http.Redirect(w, r, PathSignIn+"?"+url.Values{"next": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "there is nothing to do here but to look", http.StatusMethodNotAllowed)
 			return
 		}
-		if err == nil {
-			err = next(w, r, who)
+		secure(w.Header())
+		name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
+		if f, ok := ready[name]; ok && name != index {
+			f.send(w, r, http.StatusOK)
+			return
 		}
-		if err != nil {
-			s.broken(w, err)
+		status := http.StatusOK
+		if first, _, _ := strings.Cut(name, "/"); !slices.Contains(pages, first) {
+			status = http.StatusNotFound // and the dashboard says so
 		}
+		ready[index].send(w, r, status)
+	}), nil
+}
+
+const index = "index.html"
+
+// read prepares a file: nobody waits for it to be compressed again.
+func read(files fs.FS, name string) (file, error) {
+	data, err := fs.ReadFile(files, name)
+	if err != nil {
+		return file{}, err
+	}
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return file{}, err
+	}
+	if _, err := w.Write(data); err != nil {
+		return file{}, err
+	}
+	if err := w.Close(); err != nil {
+		return file{}, err
+	}
+	sum := sha256.Sum256(data)
+	return file{kind: mime.TypeByExtension(path.Ext(name)), tag: fmt.Sprintf(`"%x"`, sum[:12]), plain: data, zipped: packed.Bytes()}, nil
+}
+
+func (f file) send(w http.ResponseWriter, r *http.Request, status int) {
+	h := w.Header()
+	h.Set("Content-Type", f.kind)
+	h.Set("Cache-Control", "no-cache") // it is asked for again, and mostly has not changed
+	h.Set("ETag", f.tag)
+	h.Set("Vary", "Accept-Encoding")
+	if status == http.StatusOK && r.Header.Get("If-None-Match") == f.tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	body := f.plain
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = f.zipped
+	}
+	w.WriteHeader(status)
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(body) // an error: the reader is gone
 	}
 }
 
-func (s site) broken(w http.ResponseWriter, err error) {
-	if errors.Is(err, store.ErrNoHost) {
-		s.show(w, http.StatusNotFound, "trouble", trouble{"No such host", "It is not in the fleet, or not any more.", "/"})
-		return
-	}
-	s.Log.Error("a page could not be made", "err", err)
-	s.show(w, http.StatusInternalServerError, "trouble", trouble{"This did not work", "The server's log says why.", "/"})
+// secure sets the headers that keep the dashboard to itself: nothing comes from another host, and nothing that a host says can become a
+// script.
+func secure(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer") // a link that signs in stands in an address
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 }

@@ -1,121 +1,84 @@
 package page
 
 import (
-	"log/slog"
+	"compress/gzip"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
+	"testing/fstest"
 
-	"redflag/internal/access"
-	"redflag/internal/api"
-	"redflag/internal/fleet"
-	"redflag/internal/server"
-	"redflag/internal/store"
-	"redflag/internal/wire"
+	"redflag/web"
 )
 
-const hostile = "<script>alert(1)</script>\u202e\x1b[31m"
-
-// shown is a site with one person and his cookie.
-type shown struct {
-	*testing.T
-	store  *store.Store
-	site   http.Handler
-	cookie *http.Cookie
-}
-
-func newShown(t *testing.T) *shown {
+func get(t *testing.T, h http.Handler, method, path string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
-	s, err := store.Open(t.Context(), t.TempDir()+"/fleet.db")
-	if err != nil {
-		t.Fatal(err)
+	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
-	t.Cleanup(func() { _ = s.Close() })
-	people := api.New(api.Config{Store: s, Server: server.New(server.Config{Store: s, OrderKey: make([]byte, 64)}), Stale: time.Hour})
-	u, err := s.NewUser(t.Context(), hostile[:8], access.Viewer, "", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, secret, err := s.NewLogin(t.Context(), u.ID, "", "", time.Now(), time.Now().Add(time.Hour))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &shown{t, s, New(Config{Store: s, API: people, Stale: time.Hour, Log: slog.New(slog.DiscardHandler)}), &http.Cookie{Name: "redflag", Value: secret}}
-}
-
-func (s *shown) get(path string) *httptest.ResponseRecorder {
-	s.Helper()
-	r := httptest.NewRequestWithContext(s.Context(), http.MethodGet, path, nil)
-	r.AddCookie(s.cookie)
 	w := httptest.NewRecorder()
-	s.site.ServeHTTP(w, r)
+	h.ServeHTTP(w, r)
 	return w
 }
 
-func (s *shown) host(name string, findings ...fleet.Finding) fleet.HostID {
-	s.Helper()
-	_, secret, err := s.store.NewToken(s.Context(), store.Token{Seats: 1, ExpiresAt: time.Now().Add(time.Hour)})
+func TestTheDashboardIsServedAtItsAddresses(t *testing.T) {
+	files, err := web.Files()
 	if err != nil {
-		s.Fatal(err)
+		t.Fatal(err)
 	}
-	id, err := s.store.Enroll(s.Context(), wire.Enroll{Token: secret, Key: make([]byte, 32), Host: fleet.Host{Name: name}}, "", time.Now())
-	if err == nil && findings != nil {
-		_, err = s.store.SaveReport(s.Context(), id, wire.Report{Sequence: 1, Findings: findings}, "", time.Now())
-	}
+	h, err := New(files)
 	if err != nil {
-		s.Fatal(err)
+		t.Fatal(err)
 	}
-	return id
-}
-
-func TestWhatHostsSayIsTextAndNothingElse(t *testing.T) {
-	s := newShown(t)
-	id := s.host(hostile, fleet.Finding{Source: "apt", State: fleet.Uncertain, Because: hostile, Remedy: hostile, Updates: []fleet.Update{{Source: "apt", Name: hostile, From: hostile, To: hostile, Blocked: fleet.Held, BlockedBecause: hostile}}},
-		fleet.Finding{Source: hostile, State: fleet.OK, Updates: []fleet.Update{{Source: hostile, Name: hostile, ImageUpdate: &fleet.ImageUpdate{Kind: fleet.Rebuild, Containers: []string{hostile}, Note: hostile}}}, Checks: []fleet.Check{{Name: hostile, Answer: fleet.Gone, Because: hostile}}})
-	s.host("other")
-	for _, path := range []string{"/", "/hosts/" + id.String()} {
-		w := s.get(path)
-		body := w.Body.String()
-		if w.Code != http.StatusOK || !strings.Contains(body, "&lt;script&gt;") || strings.Contains(body, "<script") || strings.ContainsAny(body, "\u202e\x1b") || !strings.HasSuffix(strings.TrimSpace(body), "</html>") {
-			t.Errorf("%s: %d\n%s", path, w.Code, body)
+	for path, want := range map[string]int{"/": 200, "/hosts": 200, "/hosts/abc": 200, "/sign-in?link=x": 200, "/nothing": 404, "/index.html": 404, "/assets": 404} {
+		w := get(t, h, http.MethodGet, path)
+		if w.Code != want || !strings.Contains(w.Body.String(), `<div id="root">`) || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
+			t.Errorf("%s: %d %v", path, w.Code, w.Header())
 		}
-		if policy := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") {
+		if policy := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") || strings.Contains(policy, "unsafe") {
 			t.Errorf("%s: %q", path, policy)
 		}
 	}
-}
-
-func TestAPageSaysWhatIsSo(t *testing.T) {
-	s := newShown(t)
-	if w := s.get("/"); !strings.Contains(w.Body.String(), "No host is in the fleet yet") {
-		t.Error(w.Body)
+	script := get(t, h, http.MethodGet, "/assets/index.js", "Accept-Encoding", "gzip, br")
+	r, err := gzip.NewReader(script.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	id := s.host("web1")
-	if w := s.get("/"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/hosts/"+id.String() {
-		t.Errorf("%d %v", w.Code, w.Header())
+	text, err := io.ReadAll(r)
+	if err != nil || len(text) < 1000 || !strings.Contains(script.Header().Get("Content-Type"), "javascript") {
+		t.Errorf("%d bytes, %v, %v", len(text), err, script.Header())
 	}
-	if w := s.get("/hosts/" + id.String()); !strings.Contains(w.Body.String(), "on the way") || !strings.Contains(w.Body.String(), "unknown") {
-		t.Error(w.Body)
+	tag := script.Header().Get("ETag")
+	if w := get(t, h, http.MethodGet, "/assets/index.js", "If-None-Match", tag); w.Code != http.StatusNotModified || w.Body.Len() > 0 {
+		t.Errorf("what has not changed: %d", w.Code)
 	}
-	for _, path := range []string{"/hosts/x", "/hosts/" + fleet.HostID(1).String(), "/nothing"} {
-		if w := s.get(path); w.Code != http.StatusNotFound {
-			t.Errorf("%s: %d", path, w.Code)
-		}
-	}
-	s.cookie.Value = "wrong"
-	if w := s.get("/hosts/x?y=1"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/sign-in?next=%2Fhosts%2Fx%3Fy%3D1" {
-		t.Errorf("%d %v", w.Code, w.Header())
+	if w := get(t, h, http.MethodPost, "/"); w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", w.Code)
 	}
 }
 
-func TestARedirectStaysOnThisServer(t *testing.T) {
-	for next, want := range map[string]string{
-		"/hosts/x": "/hosts/x", "//evil.example.com": "/", "/\\evil.example.com": "/", "https://evil.example.com": "/", "": "/", "/\t/evil.example.com": "/",
-	} {
-		if got := within(next); got != want {
-			t.Errorf("%q: %q", next, got)
-		}
+// maxScript is what may be loaded before the first page, packed.
+const maxScript = 130 << 10
+
+func TestTheDashboardIsSmallAndLoadsNothingFromElsewhere(t *testing.T) {
+	files, err := web.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := read(files, "assets/index.js")
+	if err != nil || len(f.zipped) > maxScript {
+		t.Errorf("the script is %d bytes, at most %d, %v", len(f.zipped), maxScript, err)
+	}
+	page, err := read(files, index)
+	if err != nil || strings.Contains(string(page.plain), "http://") != strings.Contains(string(page.plain), "http://www.w3.org/2000/svg") || strings.Contains(string(page.plain), "https://") {
+		t.Errorf("%s, %v", page.plain, err)
+	}
+}
+
+func TestADashboardThatWasNotBuiltIsAnError(t *testing.T) {
+	if _, err := New(fstest.MapFS{}); err == nil {
+		t.Error("without a page there is one")
 	}
 }

@@ -12,10 +12,11 @@ import (
 	"redflag/internal/page"
 	"redflag/internal/server"
 	"redflag/internal/version"
+	"redflag/web"
 )
 
 // routes are all that the server answers.
-func (f *Fleet) routes() http.Handler {
+func (f *Fleet) routes() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/agent/v1/", f.server.Agents())
 	mux.HandleFunc("GET /install.sh", f.install)
@@ -25,8 +26,16 @@ func (f *Fleet) routes() http.Handler {
 	people := api.New(f.people())
 	mux.Handle(api.Prefix+"/", people.Handler())
 	mux.HandleFunc("GET /metrics", f.metrics(people))
-	mux.Handle("/", page.New(page.Config{Store: f.Store, API: people, Stale: f.opt.stale(), Log: f.opt.Log}))
-	return f.meters.counted(mux)
+	files, err := web.Files()
+	if err != nil {
+		return nil, err
+	}
+	dashboard, err := page.New(files)
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/", dashboard)
+	return f.meters.counted(mux), nil
 }
 
 // people is what the people's door is made with.

@@ -111,8 +111,12 @@ func (f *Fleet) open(ctx context.Context) error {
 		Store: f.Store, OrderKey: key, Interval: f.opt.Interval, Keep: f.opt.Keep, Log: f.opt.Log, TrustedProxies: f.opt.TrustedProxies,
 	})
 	f.meters = f.newMeters()
+	routes, err := f.routes()
+	if err != nil {
+		return errors.Join(err, f.listener.Close())
+	}
 	f.http = &http.Server{
-		Handler:           f.routes(),
+		Handler:           routes,
 		TLSConfig:         f.vouched.config,
 		ReadHeaderTimeout: headerPatience,
 		IdleTimeout:       idleLife,

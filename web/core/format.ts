@@ -1,0 +1,50 @@
+// How things are said. Times are in UTC milliseconds or as the API writes them.
+
+const minute = 60_000
+const hour = 60 * minute
+const day = 24 * hour
+
+export type When = string | undefined
+
+export function age(when: When, now: number): number {
+  return when ? Math.max(0, now - Date.parse(when)) : Infinity
+}
+
+// ago says how long since, as people say it.
+export function ago(when: When, now: number): string {
+  const d = age(when, now)
+  if (d === Infinity) return 'never'
+  if (d < minute) return 'just now'
+  if (d < hour) return `${Math.floor(d / minute)} min ago`
+  if (d < 2 * day) return `${Math.floor(d / hour)} h ago`
+  return `${Math.floor(d / day)} days ago`
+}
+
+export function count(n: number, one: string, many = `${one}s`): string {
+  return `${n.toLocaleString('en-GB')} ${n === 1 ? one : many}`
+}
+
+export function bytes(n: number): string {
+  if (n <= 0) return ''
+  const units = ['B', 'kB', 'MB', 'GB']
+  let i = 0
+  while (n >= 1000 && i < units.length - 1) {
+    n /= 1000
+    i++
+  }
+  return `${n < 10 && i > 0 ? n.toFixed(1) : Math.round(n)} ${units[i]}`
+}
+
+// short names one side of an image's update: its version, or the beginning of its digest.
+export function short(id: string, version?: string): string {
+  if (version && version !== id) return version
+  return id.startsWith('sha256:') ? id.slice(7, 19) : id
+}
+
+const odd = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu
+
+// plain keeps foreign text from steering the page: the server has cleaned it already, and this is the second lock.
+export function plain(s: string): string {
+  const clean = s.replace(odd, '\uFFFD')
+  return clean.length > 500 ? `${clean.slice(0, 500)}…` : clean
+}

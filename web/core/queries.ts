@@ -1,0 +1,60 @@
+// What pages ask for, and under which key the answer is kept. The first word of a key is what a change is announced for.
+import { type Client, told } from './client.ts'
+import type { Page } from './types.ts'
+
+export type Filter = Record<string, string | undefined>
+
+// size is how many rows of a list come at once.
+const size = 200
+
+function clean(f: Filter): Record<string, string> {
+  const out: Record<string, string> = {}
+  for (const [k, v] of Object.entries(f)) if (v) out[k] = v
+  return out
+}
+
+// pages is a list that comes page by page.
+function pages<T>(key: unknown[], ask: (after: string | undefined) => Promise<Page<T>>) {
+  return {
+    queryKey: key,
+    queryFn: ({ pageParam }: { pageParam: string | undefined }) => ask(pageParam),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last: Page<T>) => last.next,
+  }
+}
+
+export function queries(c: Client) {
+  // Filters come from addresses, where anything can stand; the server says so when one is wrong.
+  const q = (f: Filter, after?: string) => ({ params: { query: { ...clean(f), after, limit: size } as never } })
+  return {
+    me: () => ({ queryKey: ['me'], queryFn: () => told(c.GET('/me')) }),
+    summary: () => ({ queryKey: ['summary'], queryFn: () => told(c.GET('/summary')) }),
+    hosts: (f: Filter) => pages(['hosts', f], (after) => told(c.GET('/hosts', q(f, after)))),
+    host: (host: string) => ({ queryKey: ['host', host], queryFn: () => told(c.GET('/hosts/{host}', { params: { path: { host } } })) }),
+    findings: (host: string) => ({ queryKey: ['host', host, 'findings'], queryFn: () => told(c.GET('/hosts/{host}/findings', { params: { path: { host } } })) }),
+    hostPackages: (host: string) => pages(['host', host, 'packages'], () => told(c.GET('/hosts/{host}/packages', { params: { path: { host } } }))),
+    hostContainers: (host: string) => pages(['host', host, 'containers'], () => told(c.GET('/hosts/{host}/containers', { params: { path: { host } } }))),
+    hostHistory: (host: string) => pages(['host', host, 'history'], (after) => told(c.GET('/hosts/{host}/history', { params: { path: { host }, query: { after, limit: size } } }))),
+    hostOrders: (host: string) => ({ queryKey: ['orders', host], queryFn: () => told(c.GET('/hosts/{host}/orders', { params: { path: { host } } })) }),
+    updates: (f: Filter) => pages(['updates', f], (after) => told(c.GET('/updates', q(f, after)))),
+    update: (update: number) => ({ queryKey: ['updates', update], queryFn: () => told(c.GET('/updates/{update}', { params: { path: { update } } })) }),
+    updateHosts: (update: number) => pages(['updates', update, 'hosts'], (after) => told(c.GET('/updates/{update}/hosts', { params: { path: { update }, query: { after, limit: size } } }))),
+    images: (f: Filter) => pages(['images', f], (after) => told(c.GET('/images', q(f, after)))),
+    imageHosts: (name: string) => pages(['images', name, 'hosts'], (after) => told(c.GET('/images/hosts', { params: { query: { name, after, limit: size } } }))),
+    packages: (f: Filter) => pages(['packages', f], (after) => told(c.GET('/packages', q(f, after)))),
+    packageHosts: (f: Filter) => pages(['packages', 'hosts', f], (after) => told(c.GET('/packages/hosts', q(f, after)))),
+    history: () => pages(['history'], (after) => told(c.GET('/history', q({}, after)))),
+    appeared: () => pages(['appeared'], (after) => told(c.GET('/appeared', q({}, after)))),
+    tokens: () => ({ queryKey: ['tokens'], queryFn: () => told(c.GET('/tokens')) }),
+    users: () => ({ queryKey: ['users'], queryFn: () => told(c.GET('/users')) }),
+    keys: () => ({ queryKey: ['apikeys'], queryFn: () => told(c.GET('/apikeys')) }),
+    logins: () => ({ queryKey: ['logins'], queryFn: () => told(c.GET('/me/logins')) }),
+    groups: () => ({ queryKey: ['groups'], queryFn: () => told(c.GET('/groups')) }),
+  }
+}
+
+// touched says which keys' answers may be others after a change of a topic.
+export function touched(topic: string): string[] {
+  if (topic === 'hosts') return ['summary', 'hosts', 'host', 'updates', 'images', 'packages', 'history', 'appeared']
+  return [topic]
+}

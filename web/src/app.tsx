@@ -1,0 +1,156 @@
+import { useQuery } from '@tanstack/react-query'
+import { type ReactNode, useEffect } from 'react'
+import { Problem, told } from '../core/client.ts'
+import { plain } from '../core/format.ts'
+import type { Caller } from '../core/types.ts'
+import { ask, cache, client } from './api.ts'
+import { Empty, Failed, Loading } from './components/bits.tsx'
+import { listen, useLine } from './live.ts'
+import { Add } from './pages/add.tsx'
+import { History } from './pages/history.tsx'
+import { Host } from './pages/host.tsx'
+import { Hosts } from './pages/hosts.tsx'
+import { Images } from './pages/images.tsx'
+import { Overview } from './pages/overview.tsx'
+import { Packages } from './pages/packages.tsx'
+import { Settings } from './pages/settings.tsx'
+import { SignIn } from './pages/sign-in.tsx'
+import { Update, Updates } from './pages/updates.tsx'
+import { go, Link, useLocation } from './router.tsx'
+
+const menu: [path: string, text: string][] = [
+  ['/', 'Overview'],
+  ['/updates', 'Updates'],
+  ['/hosts', 'Hosts'],
+  ['/images', 'Images'],
+  ['/packages', 'Packages'],
+  ['/history', 'History'],
+  ['/settings', 'Settings'],
+]
+
+// page is what stands at an address.
+function page(path: string, me: Caller): ReactNode {
+  const [, name = '', id = '', more] = path.split('/')
+  if (more === undefined) {
+    if (name === 'hosts' && id) return <Host key={id} id={id} me={me} />
+    if (name === 'updates' && /^\d+$/.test(id)) return <Update key={id} id={Number(id)} />
+    if (!id) {
+      switch (name) {
+        case '':
+        case 'sign-in':
+          return <Overview />
+        case 'updates':
+          return <Updates />
+        case 'hosts':
+          return <Hosts />
+        case 'images':
+          return <Images />
+        case 'packages':
+          return <Packages />
+        case 'history':
+          return <History />
+        case 'add':
+          return <Add me={me} />
+        case 'settings':
+          return <Settings me={me} />
+      }
+    }
+  }
+  return (
+    <Empty>
+      <h1>Not found</h1>
+      <p>
+        There is nothing at this address. <Link href="/">To the overview</Link>
+      </p>
+    </Empty>
+  )
+}
+
+// typing says whether a key is for a field.
+const typing = (e: KeyboardEvent) => e.target instanceof HTMLElement && (e.target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName))
+
+// useKeys: / goes to the search of the page.
+function useKeys() {
+  useEffect(() => {
+    const pressed = (e: KeyboardEvent) => {
+      if (e.key !== '/' || e.ctrlKey || e.metaKey || e.altKey || typing(e)) return
+      const field = document.querySelector<HTMLInputElement>('[data-search]')
+      if (!field) return
+      e.preventDefault()
+      field.focus()
+      field.select()
+    }
+    addEventListener('keydown', pressed)
+    return () => removeEventListener('keydown', pressed)
+  }, [])
+}
+
+export function App() {
+  const me = useQuery({ ...ask.me(), retry: (n, error) => n < 2 && !(error instanceof Problem && error.status === 401) })
+  const out = me.error instanceof Problem && me.error.status === 401
+  useEffect(() => (me.data && !out ? listen() : undefined), [me.data !== undefined, out])
+  if (out) return <SignIn />
+  if (me.data) return <Shell me={me.data} />
+  if (me.isError)
+    return (
+      <main className="narrow">
+        <Failed error={me.error} again={() => void me.refetch()} />
+      </main>
+    )
+  return <Loading />
+}
+
+function Shell({ me }: { me: Caller }) {
+  const { path } = useLocation()
+  useKeys()
+  async function signOut() {
+    try {
+      await told(client.DELETE('/session'))
+    } finally {
+      cache.clear()
+      go('/', true)
+      await cache.invalidateQueries({ queryKey: ['me'] })
+      location.reload()
+    }
+  }
+  return (
+    <>
+      <a className="skip" href="#main">
+        To the content
+      </a>
+      <header>
+        <Link href="/" className="brand">
+          <svg viewBox="0 0 16 16" width="18" height="18" aria-hidden="true">
+            <path d="M3 1h2v14H3zM5 2h9l-3 3.5L14 9H5z" />
+          </svg>
+          RedFlag
+        </Link>
+        <nav aria-label="Pages">
+          {menu.map(([to, text]) => (
+            <Link key={to} href={to} aria-current={(to === '/' ? path === '/' : path.startsWith(to)) ? 'page' : undefined}>
+              {text}
+            </Link>
+          ))}
+        </nav>
+        <div className="who">
+          <span className="quiet">{plain(me.name)}</span>
+          <button onClick={() => void signOut()}>Sign out</button>
+        </div>
+      </header>
+      <Lost />
+      <main id="main" tabIndex={-1}>
+        {page(path, me)}
+      </main>
+    </>
+  )
+}
+
+// Lost says that the page cannot be up to date.
+function Lost() {
+  const { line, since } = useLine()
+  return (
+    <div role="status" className="lost" hidden={line !== 'lost'}>
+      {line === 'lost' && <>The server does not answer since {new Date(since).toLocaleTimeString()}. What you see is from before; it is asked again all the time.</>}
+    </div>
+  )
+}

@@ -1,0 +1,75 @@
+// What changed at the server comes by itself, as server-sent events.
+import { useSyncExternalStore } from 'react'
+import { touched } from '../core/queries.ts'
+import { cache } from './api.ts'
+
+export type Line = 'connecting' | 'open' | 'lost'
+
+let line: Line = 'connecting'
+let since = Date.now()
+const listeners = new Set<() => void>()
+
+function set(next: Line) {
+  if (next === line) return
+  line = next
+  since = Date.now()
+  for (const l of listeners) l()
+}
+
+function subscribe(l: () => void) {
+  listeners.add(l)
+  return () => listeners.delete(l)
+}
+
+// useLine says whether the server is there, and since when.
+export function useLine(): { line: Line; since: number } {
+  const state = useSyncExternalStore(subscribe, () => line)
+  return { line: state, since }
+}
+
+// Several changes within this time are one for the page.
+const together = 1000
+const again = 5000
+
+// listen asks anew for what has changed, until it is ended.
+export function listen(): () => void {
+  let source: EventSource | undefined
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let waiting = new Set<string>()
+  let flush: ReturnType<typeof setTimeout> | undefined
+  const changed = (keys: string[]) => {
+    for (const k of keys) waiting.add(k)
+    flush ??= setTimeout(() => {
+      const keys = waiting
+      waiting = new Set()
+      flush = undefined
+      void cache.invalidateQueries({ predicate: (q) => keys.has(String(q.queryKey[0])) })
+    }, together)
+  }
+  const open = () => {
+    source = new EventSource('/api/v1/events')
+    source.addEventListener('hello', () => {
+      if (line === 'lost') void cache.invalidateQueries() // who knows what was missed
+      set('open')
+    })
+    source.addEventListener('change', (e) => {
+      const { topic } = JSON.parse((e as MessageEvent<string>).data) as { topic: string }
+      changed(touched(topic))
+    })
+    source.addEventListener('error', () => {
+      set('lost')
+      if (source?.readyState === EventSource.CLOSED) {
+        // A refusal: signed out elsewhere, perhaps.
+        void cache.invalidateQueries({ queryKey: ['me'] })
+        timer = setTimeout(open, again)
+      }
+    })
+  }
+  open()
+  return () => {
+    source?.close()
+    clearTimeout(timer)
+    clearTimeout(flush)
+    set('connecting')
+  }
+}

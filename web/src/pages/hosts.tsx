@@ -1,0 +1,80 @@
+import { plain } from '../../core/format.ts'
+import type { Host } from '../../core/types.ts'
+import { ask } from '../api.ts'
+import { Choice, Csv, Empty, Search, State, Time, Title, useTitle } from '../components/bits.tsx'
+import { type Column, List } from '../components/list.tsx'
+import { Link, useLocation } from '../router.tsx'
+
+const columns: Column<Host>[] = [
+  {
+    head: 'Host',
+    width: 'minmax(12rem, 2fr)',
+    sort: 'name',
+    cell: (h) => (
+      <>
+        <Link href={`/hosts/${h.id}`}>{plain(h.facts.name)}</Link>
+        {Object.entries(h.labels ?? {}).map(([k, v]) => (
+          <span key={k} className="tag">
+            {plain(v ? `${k}=${v}` : k)}
+          </span>
+        ))}
+      </>
+    ),
+  },
+  {
+    head: 'State',
+    width: 'minmax(9rem, 2fr)',
+    cell: (h) => (
+      <>
+        <State of={h.state} />
+        {h.because.length > 0 && <small>{plain(h.because.join('; '))}</small>}
+      </>
+    ),
+  },
+  { head: 'Security', width: '6.5rem', number: true, sort: 'security', cell: (h) => h.security || <span className="quiet">0</span> },
+  { head: 'Updates', width: '6.5rem', number: true, sort: 'updates', cell: (h) => h.updates || <span className="quiet">0</span> },
+  { head: 'System', width: 'minmax(8rem, 1.4fr)', cell: (h) => <span className="quiet">{plain(h.facts.os)}</span> },
+  { head: 'Seen', width: '7.5rem', sort: 'seen', cell: (h) => <Time at={h.seen_at} /> },
+]
+
+export function Hosts() {
+  useTitle('Hosts')
+  const { params } = useLocation()
+  const filter = Object.fromEntries(['q', 'state', 'label', 'reboot', 'restart', 'sort'].map((k) => [k, params.get(k) ?? undefined]))
+  return (
+    <>
+      <Title
+        aside={
+          <>
+            <Csv path="/hosts" filter={filter} />
+            <Link className="button main" href="/add">
+              Add hosts
+            </Link>
+          </>
+        }
+      >
+        Hosts
+      </Title>
+      <div className="filters">
+        <Search name="q" label="Search hosts by name" placeholder="Name" />
+        <Choice name="state" label="State" choices={[['', 'All'], ['unknown', 'Unknown'], ['security', 'Security'], ['outdated', 'Outdated'], ['current', 'Current']]} />
+        <Search name="label" label="Label query" placeholder="env=prod,role!=db" />
+        {(params.get('reboot') || params.get('restart')) && <Choice name={params.get('reboot') ? 'reboot' : 'restart'} label="Needs" choices={[['', 'All'], ['yes', params.get('reboot') ? 'To reboot' : 'To restart']]} />}
+      </div>
+      <List
+        label="Hosts"
+        asked={ask.hosts(filter)}
+        columns={columns}
+        id={(h) => h.id}
+        empty={
+          <Empty>
+            <p>No host is like that.</p>
+            <p>
+              <Link href="/hosts">Show all</Link> or <Link href="/add">add one</Link>.
+            </p>
+          </Empty>
+        }
+      />
+    </>
+  )
+}

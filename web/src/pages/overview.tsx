@@ -1,0 +1,81 @@
+import { useQuery } from '@tanstack/react-query'
+import { count } from '../../core/format.ts'
+import type { Summary } from '../../core/types.ts'
+import { ask } from '../api.ts'
+import { Empty, Failed, Loading, State, Title, useTitle } from '../components/bits.tsx'
+import { Link } from '../router.tsx'
+
+type Line = { n: number; state: string; text: string; detail: string; href: string }
+
+// attention is what a person should know, the most urgent first. What is unknown comes before all: it may be worse than what is known.
+function attention(s: Summary): Line[] {
+  const lines: Line[] = [
+    { n: s.states['unknown'] ?? 0, state: 'unknown', text: `${count(s.states['unknown'] ?? 0, 'host')} unknown`, detail: 'silent, or could not look: they may be worse than what is known', href: '/hosts?state=unknown' },
+    { n: s.clones, state: 'unknown', text: `${count(s.clones, 'identity', 'identities')} used by two machines`, detail: 'a copied disk: let one of them join anew', href: '/hosts?state=unknown' },
+    { n: s.security, state: 'security', text: `${count(s.security, 'security update')}`, detail: 'pending, over all hosts', href: '/updates?security=true' },
+    { n: s.reboot['yes'] ?? 0, state: 'outdated', text: `${count(s.reboot['yes'] ?? 0, 'host')} to reboot`, detail: 'updates that are installed take effect then', href: '/hosts?reboot=yes' },
+    { n: s.restart['yes'] ?? 0, state: 'outdated', text: `${count(s.restart['yes'] ?? 0, 'host')} with services to restart`, detail: 'they still run replaced files', href: '/hosts?restart=yes' },
+    { n: s.images['update'] ?? 0, state: 'outdated', text: `${count(s.images['update'] ?? 0, 'image update')}`, detail: 'container images with newer content', href: '/images?answer=update' },
+    { n: s.images['unknown'] ?? 0, state: 'unknown', text: `${count(s.images['unknown'] ?? 0, 'image')} unknown`, detail: 'their registry could not be asked', href: '/images?answer=unknown' },
+    { n: s.updates - s.security, state: 'outdated', text: `${count(s.updates - s.security, 'other update')}`, detail: 'pending, over all hosts', href: '/updates' },
+    { n: s.blocked, state: 'outdated', text: `${count(s.blocked, 'update')} blocked`, detail: 'held, phased or kept back', href: '/updates?blocked=true' },
+  ]
+  return lines.filter((l) => l.n > 0)
+}
+
+const states = ['unknown', 'security', 'outdated', 'current']
+
+export function Overview() {
+  useTitle('Overview')
+  const { data: s, error, refetch } = useQuery(ask.summary())
+  if (error && !s) return <Failed error={error} again={() => void refetch()} />
+  if (!s) return <Loading />
+  if (s.hosts === 0) {
+    return (
+      <Empty>
+        <h1>No hosts yet</h1>
+        <p>
+          <Link href="/add">Add the first one</Link>: one line to paste on it.
+        </p>
+      </Empty>
+    )
+  }
+  const lines = attention(s)
+  return (
+    <>
+      <Title>{lines.length === 0 ? 'All is well' : 'What needs attention'}</Title>
+      <div className="bar" role="img" aria-label={states.map((k) => `${s.states[k] ?? 0} ${k}`).join(', ')}>
+        {states.map((k) => (s.states[k] ? <span key={k} className={k} style={{ flexGrow: s.states[k] }} /> : null))}
+      </div>
+      <ul className="legend">
+        {states.map((k) => (
+          <li key={k}>
+            <Link href={`/hosts?state=${k}`}>
+              <b>{(s.states[k] ?? 0).toLocaleString('en-GB')}</b> <State of={k} />
+            </Link>
+          </li>
+        ))}
+        <li className="quiet">
+          of <Link href="/hosts">{count(s.hosts, 'host')}</Link>
+        </li>
+      </ul>
+      {lines.length === 0 ? (
+        <p>{count(s.hosts, 'host')}, all up to date, and none unknown.</p>
+      ) : (
+        <ul className="attention">
+          {lines.map((l) => (
+            <li key={l.text}>
+              <Link href={l.href}>
+                <State of={l.state}>{l.text}</State>
+                <small>{l.detail}</small>
+              </Link>
+            </li>
+          ))}
+        </ul>
+      )}
+      <p className="quiet">
+        {s.packages.toLocaleString('en-GB')} packages and {s.containers.toLocaleString('en-GB')} containers are watched.
+      </p>
+    </>
+  )
+}
