@@ -154,6 +154,7 @@ func (a *API) refuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, ErrSignIn):
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		problem(w, http.StatusUnauthorized, err.Error())
+	case errors.Is(err, context.Canceled): // who asked is gone
 	default:
 		a.cfg.Log.Error("nobody can sign in", "err", err)
 		problem(w, http.StatusInternalServerError, "the server could not do it; its log says why")

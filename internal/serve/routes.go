@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -41,7 +40,7 @@ func (f *Fleet) routes() (http.Handler, error) {
 // people is what the people's door is made with.
 func (f *Fleet) people() api.Config {
 	return api.Config{
-		Store: f.Store, Server: f.server, Compare: version.Compare, Paste: f.paste, Stale: f.opt.stale(), Secure: strings.HasPrefix(f.URL, "https:"),
+		Store: f.Store, Server: f.server, Compare: version.Compare, Paste: f.paste, Stale: server.Stale(f.opt.Interval), Secure: strings.HasPrefix(f.URL, "https:"),
 		TrustedProxies: f.opt.TrustedProxies, Version: f.opt.Version, Log: f.opt.Log,
 	}
 }
@@ -54,13 +53,6 @@ func (f *Fleet) paste(ctx context.Context, secret string) (api.Pasted, error) {
 	}
 	token := a.Token(secret)
 	return api.Pasted{Token: token, Install: a.OneLiner(token), Enroll: a.Enroll(token)}, nil
-}
-
-// missedCheckIns is after how many that did not come it is not known any more how a host is.
-const missedCheckIns = 3
-
-func (o Options) stale() time.Duration {
-	return missedCheckIns * cmp.Or(o.Interval, server.DefaultInterval)
 }
 
 // healthy says that the process answers.

@@ -57,6 +57,7 @@ type Server struct {
 	images   *images
 	// imageAsks are questions about images, by host: so many that a check-in should not have to wait for them.
 	imageAsks *limiter
+	silence   silence // used by one goroutine
 }
 
 // New makes a server. It serves as soon as its handlers do, and [Server.Run] must run beside them.

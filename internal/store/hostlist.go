@@ -166,6 +166,24 @@ func (s *Store) labelAll(ctx context.Context, hosts []Host) error {
 	}, `SELECT host_id, name, value FROM labels WHERE host_id IN (`+numbers(ids)+`)`)
 }
 
+// maxSilent bounds how many hosts are told at once to have gone silent; more than that are noticed as they are looked at.
+const maxSilent = 500
+
+// LastSeenBetween gives hosts that were last seen in a span of time, the end of which is not in it.
+func (s *Store) LastSeenBetween(ctx context.Context, from, to time.Time) ([]fleet.HostID, error) {
+	var ids []fleet.HostID
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		var id fleet.HostID
+		err := scan(&id)
+		ids = append(ids, id)
+		return err
+	}, fmt.Sprintf(`SELECT id FROM hosts WHERE seen_at >= $1 AND seen_at < $2 ORDER BY seen_at LIMIT %d`, maxSilent), from.UnixMilli(), to.UnixMilli())
+	if err != nil {
+		return nil, fmt.Errorf("list who has gone silent: %w", err)
+	}
+	return ids, nil
+}
+
 // Summary is the fleet in numbers.
 type Summary struct {
 	Hosts  int               `json:"hosts"`

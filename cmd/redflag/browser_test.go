@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"testing"
+	"time"
+
+	"redflag/internal/access"
+	"redflag/internal/agent"
+	model "redflag/internal/fleet"
+	"redflag/internal/parts"
+	"redflag/internal/store"
+	"redflag/internal/wire"
+)
+
+// stage is a real server with a host that does, by the agent's own code, what a browser's script asks for.
+type stage struct {
+	*testing.T
+	exe, data, listen string
+	server            *process
+
+	id   agent.Identity
+	view agent.View
+	dir  string
+}
+
+// start starts the server, where it was before. A host that is silent for a few seconds is unknown.
+func (s *stage) start() {
+	s.Helper()
+	s.Setenv("REDFLAG_INTERVAL", "2s")
+	s.server = startProcess(s.T, s.exe, "serve", "--data-dir", s.data, "--listen", s.listen, "--tls", "off")
+	where := regexp.MustCompile(`at http://(\S+)\n`)
+	until(s.T, "the server listens", func() bool { return where.MatchString(s.server.said()) })
+	s.listen = where.FindStringSubmatch(s.server.said())[1]
+}
+
+// withStore works on the server's database beside it.
+func (s *stage) withStore(work func(*store.Store) error) error {
+	db, err := store.Open(s.Context(), filepath.Join(s.data, "fleet.db"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(db), db.Close())
+}
+
+// enrol joins a host.
+func (s *stage) enrol(name string) (id agent.Identity, err error) {
+	err = s.withStore(func(db *store.Store) error {
+		_, secret, err := db.NewToken(s.Context(), store.Token{Seats: 1, Labels: map[string]string{"site": "berlin"}, ExpiresAt: time.Now().Add(time.Hour)})
+		if err != nil {
+			return err
+		}
+		id, err = agent.Enroll(s.Context(), agent.Enrolment{Server: "http://" + s.listen, Token: secret, Dir: s.TempDir(), Machine: "machine " + name, Host: model.Host{Name: name}})
+		return err
+	})
+	return id, err
+}
+
+// agent is the host's, which looks at what the stage says that there is.
+func (s *stage) agent() (*agent.Agent, error) {
+	client, err := s.id.Client()
+	if err != nil {
+		return nil, err
+	}
+	a := agent.New(client, agent.OpenState(s.dir), func(context.Context, wire.Scan) (agent.View, error) { return s.view, nil }, slog.New(slog.DiscardHandler))
+	a.Prompt = true
+	return a, nil
+}
+
+func (s *stage) round() error {
+	a, err := s.agent()
+	if err != nil {
+		return err
+	}
+	return a.Round(s.Context(), wire.Scan{})
+}
+
+// hostile is a name that wants to be more than one.
+const hostile = `<img src=x onerror=alert(1)>`
+
+func (s *stage) join() error {
+	var err error
+	if _, err = s.enrol(hostile); err != nil {
+		return err
+	}
+	if s.id, err = s.enrol("web1"); err != nil {
+		return err
+	}
+	s.view = agent.View{
+		Host:     model.Host{Name: "web1", OS: "Debian GNU/Linux 12 (bookworm)"},
+		Packages: []model.Package{{Source: "apt", Name: "curl", Arch: "amd64", Version: "7.88.1-10"}}, Containers: []model.Container{},
+		Findings: []model.Finding{{Source: "apt", State: model.OK, ScannedAt: time.Now(), Checks: []model.Check{}, Updates: []model.Update{
+			{Source: "apt", Name: "curl", Arch: "amd64", From: "7.88.1-10", To: "7.88.1-11", Security: true, Summary: "command line tool for transferring data"},
+			{Source: "apt", Name: "zlib1g", Arch: "amd64", From: "1", To: "2", Blocked: model.Held},
+		}}},
+	}
+	return s.round()
+}
+
+func (s *stage) patch() error {
+	s.view.Packages[0].Version = "7.88.1-11"
+	s.view.Findings[0].Updates = s.view.Findings[0].Updates[1:]
+	return s.round()
+}
+
+// obey runs the agent until its order is done.
+func (s *stage) obey() error {
+	a, err := s.agent()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(s.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx, s.id) }()
+	err = s.withStore(func(db *store.Store) error {
+		for {
+			orders, err := db.Orders(ctx, s.id.Host, 1)
+			if err != nil || len(orders) == 1 && orders[0].State == wire.Succeeded {
+				return err
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+	cancel()
+	<-done
+	return err
+}
+
+func (s *stage) viewer() (link string, err error) {
+	err = s.withStore(func(db *store.Store) error {
+		u, err := db.NewUser(s.Context(), "vera", access.Viewer, "", time.Now())
+		if err != nil {
+			return err
+		}
+		link, err = linkFor(s.Context(), db, "http://"+s.listen, u)
+		return err
+	})
+	return link, err
+}
+
+// ServeHTTP does what the script asks for.
+func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := "ok"
+	var err error
+	switch r.URL.Path {
+	case "/join":
+		err = s.join()
+	case "/patch":
+		err = s.patch()
+	case "/obey":
+		err = s.obey()
+	case "/silence": // nothing is what it does
+	case "/away":
+		s.server.end(syscall.SIGTERM)
+	case "/back":
+		s.start()
+	case "/viewer":
+		answer, err = s.viewer()
+	default:
+		err = fmt.Errorf("the script asks for %s", r.URL.Path)
+	}
+	if err != nil {
+		s.Error(err)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprint(w, answer)
+}
+
+func TestTheDashboardInARealBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: it drives a browser")
+	}
+	node, chromium := parts.Need(t, "node"), parts.Need(t, "chromium")
+	if _, err := os.Stat("../../web/node_modules/playwright-core"); err != nil {
+		parts.Missing(t, "web/node_modules (scripts/web)")
+	}
+	s := &stage{T: t, exe: build(t), data: t.TempDir(), dir: t.TempDir(), listen: "127.0.0.1:0"}
+	s.start()
+	link := regexp.MustCompile(`http://\S+/sign-in\?link=\S+`).FindString(s.server.said())
+	control := httptest.NewServer(s)
+	defer control.Close()
+	cmd := exec.CommandContext(t.Context(), node, "e2e/drive.mjs") //nolint:gosec // our own script
+	cmd.Dir = "../../web"
+	cmd.Env = append(os.Environ(), "LINK="+link, "CONTROL="+control.URL, "CHROMIUM="+chromium)
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Error(err)
+	}
+	s.server.end(syscall.SIGTERM)
+}
