@@ -1,6 +1,6 @@
 // Package api is the people's door: everything that is known of the fleet, for pages, scripts and exports, and what people may ask of it.
 // It is described by the OpenAPI document that it serves, and that document is checked in. Lists come page by page, or whole as
-// CSV. Errors are problem documents (RFC 9457).
+// CSV or JSON lines. Errors are problem documents (RFC 9457).
 package api
 
 import (
@@ -37,6 +37,8 @@ type Config struct {
 	Secure         bool
 	TrustedProxies []netip.Prefix
 	Version        string
+	// Info is how the server is set up, as far as it is for people to know.
+	Info ServerInfo
 	// Log gets what an operator should know; nil means none.
 	Log *slog.Logger
 	// Now is the clock; nil means time.Now.
@@ -68,7 +70,7 @@ func New(cfg Config) *API {
 	a := &API{cfg: cfg, mux: http.NewServeMux()}
 	c := huma.DefaultConfig("RedFlag", "1")
 	c.Info.Description = "What is outdated on every host of a fleet, and what can be asked of it. Lists come in pages: ask again with `after` set to the `next` of " +
-		"the page before; or whole, with `format=csv`. Sign in with a key: `Authorization: Bearer rf_key_…`."
+		"the page before; or whole, with `format=csv` or `format=jsonl`. Sign in with a key: `Authorization: Bearer rf_key_…`."
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "/openapi", "", ""
 	c.CreateHooks = nil // no links to schemas in every answer
@@ -79,7 +81,7 @@ func New(cfg Config) *API {
 		"cookie": {Type: "apiKey", In: "cookie", Name: a.cookieName(), Description: "A person who has signed in."},
 	}
 	a.huma = humago.NewWithPrefix(a.mux, Prefix, c)
-	a.huma.UseMiddleware(a.guard)
+	a.huma.UseMiddleware(a.noting, a.guard)
 	a.routes()
 	a.imagesAlone()
 	return a
@@ -147,6 +149,8 @@ func answer[T any](v T, err error) (*out[T], error) {
 // routes are all that the API answers, with the right that each needs.
 func (a *API) routes() {
 	one(a, access.Read, "GET /summary", "The fleet in numbers", a.summary)
+	list(a, access.Read, "GET /trend", "How the fleet was, the oldest point first", a.trend)
+	one(a, access.Read, "GET /server", "How this server is set up, and what registries said of its budget", a.server)
 	list(a, access.Read, "GET /hosts", "Hosts", a.hosts)
 	one(a, access.Read, "GET /hosts/{host}", "A host", a.host)
 	one(a, access.Read, "GET /hosts/{host}/findings", "What each source of a host said", a.hostFindings)
@@ -159,11 +163,13 @@ func (a *API) routes() {
 	one(a, access.Operate, "PUT /hosts/{host}/labels", "Give a host these labels and no others", a.setLabels)
 	one(a, access.Administer, "DELETE /hosts/{host}", "Take a host out of the fleet, with all that is known of it", a.forget)
 	one(a, access.Operate, "POST /scans", "Ask many hosts to look at themselves now", a.scanMany)
+	list(a, access.Read, "GET /orders", "What was asked of all hosts, the newest first", a.orders)
 	one(a, access.Read, "GET /orders/{order}", "What became of an order", a.order)
 
 	list(a, access.Read, "GET /updates", "Updates over all hosts", a.updates)
 	one(a, access.Read, "GET /updates/{update}", "One update over all hosts", a.update)
 	list(a, access.Read, "GET /updates/{update}/hosts", "The hosts that have an update on offer", a.updateHosts)
+	list(a, access.Read, "GET /updates/groups", "What is pending, for all that has a package, a source or a label in common", a.offerGroups)
 	list(a, access.Read, "GET /images", "Images over all hosts", a.images)
 	list(a, access.Read, "GET /images/hosts", "The hosts on which an image runs", a.imageHosts)
 	list(a, access.Read, "GET /packages", "Packages over all hosts, by name", a.packages)
@@ -177,6 +183,7 @@ func (a *API) routes() {
 	one(a, access.Operate, "DELETE /groups/{group}", "Forget a group", a.deleteGroup)
 	a.events()
 
+	list(a, access.Administer, "GET /deeds", "Who did what, the newest first", a.deeds)
 	list(a, access.Administer, "GET /tokens", "Enrolment tokens", a.tokens)
 	one(a, access.Administer, "POST /tokens", "Make an enrolment token", a.newToken)
 	one(a, access.Administer, "DELETE /tokens/{token}", "Take a token out of use", a.deleteToken)
@@ -191,6 +198,13 @@ func (a *API) routes() {
 	a.signIn()
 	one(a, access.Read, "DELETE /session", "Sign out", a.signOut)
 	one(a, access.Read, "GET /me", "Who is asking, and what he may do", a.me)
+	quiet(a, anyone, "POST /session/passkey", "Begin to sign in with a passkey", a.askPasskey)
+	quiet(a, access.Read, "POST /me/totp", "Make a second factor, which is asked for once a code of it was shown", a.offerTOTP)
+	one(a, access.Read, "PUT /me/totp", "Turn one's second factor on or off", a.setTOTP)
+	list(a, access.Read, "GET /me/passkeys", "One's passkeys", a.passkeys)
+	quiet(a, access.Read, "POST /me/passkeys/challenge", "Begin to add a passkey", a.offerPasskey)
+	one(a, access.Read, "POST /me/passkeys", "Add a passkey", a.newPasskey)
+	one(a, access.Read, "DELETE /me/passkeys/{passkey}", "Remove a passkey", a.deletePasskey)
 	one(a, access.Read, "PUT /me/password", "Change one's own password", a.ownPassword)
 	list(a, access.Read, "GET /me/logins", "Where one is signed in", a.ownLogins)
 	one(a, access.Read, "DELETE /me/logins/{login}", "Sign out elsewhere", a.endLogin)

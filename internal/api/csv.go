@@ -42,6 +42,23 @@ func writeCSV[T any](w io.Writer, items []T, more func() ([]T, error)) error {
 	return out.Error()
 }
 
+// writeLines writes a list as JSON, an object a line, and what more gives until it gives nothing.
+func writeLines[T any](w io.Writer, items []T, more func() ([]T, error)) error {
+	out := json.NewEncoder(w)
+	for len(items) > 0 {
+		for _, item := range items {
+			if err := out.Encode(item); err != nil {
+				return err
+			}
+		}
+		var err error
+		if items, err = more(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // column is a field, however deep it stands.
 type column struct {
 	name  string

@@ -24,6 +24,9 @@ type Caller struct {
 	// Role is a person's; empty for a key, which has a scope.
 	Role  access.Role  `json:"role,omitempty"`
 	Scope access.Scope `json:"scope,omitempty"`
+	// HasTOTP and HasPassword are a person's: what is asked for when he signs in.
+	HasTOTP     bool `json:"has_totp,omitempty"`
+	HasPassword bool `json:"has_password,omitempty"`
 
 	user, login int64
 }
@@ -63,7 +66,11 @@ func (a *API) caller(r *http.Request) (Caller, error) {
 	if errors.Is(err, store.ErrNoLogin) {
 		err = errWrong
 	}
-	return Caller{Name: u.Name, Role: u.Role, user: u.ID, login: l.ID}, err
+	return callerFor(u, l), err
+}
+
+func callerFor(u store.User, l store.Login) Caller {
+	return Caller{Name: u.Name, Role: u.Role, HasTOTP: u.HasTOTP, HasPassword: u.HasPassword, user: u.ID, login: l.ID}
 }
 
 type callerKey struct{}
@@ -96,6 +103,7 @@ func (a *API) guard(ctx huma.Context, next func(huma.Context)) {
 		a.refuse(w, err)
 		return
 	}
+	doneBy(ctx.Context(), c.Name)
 	next(huma.WithValue(ctx, callerKey{}, c))
 }
 

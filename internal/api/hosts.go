@@ -31,19 +31,6 @@ func (a *API) seen(h store.Host) Host {
 
 type none struct{}
 
-// Summary is the fleet in numbers.
-type Summary struct {
-	store.Summary
-	// Waiting is how many agents are connected to this server now, and would come at once.
-	Waiting int    `json:"agents_waiting"`
-	Version string `json:"version"`
-}
-
-func (a *API) summary(ctx context.Context, _ *none) (Summary, error) {
-	s, err := a.cfg.Store.Summary(ctx, a.stale())
-	return Summary{s, a.cfg.Server.Waiting(), a.cfg.Version}, err
-}
-
 type hostsInput struct {
 	Paging
 	Q       string          `query:"q" maxLength:"200" doc:"A part of the name."`
@@ -181,7 +168,17 @@ type ordered struct {
 	Host  fleet.HostID `json:"host"`
 }
 
+// aboutHost notes on which host something is done.
+func (a *API) aboutHost(ctx context.Context, id fleet.HostID, how string) error {
+	h, err := a.cfg.Store.Host(ctx, id)
+	about(ctx, "%s (%s)%s", h.Facts.Name, id, how)
+	return err
+}
+
 func (a *API) scan(ctx context.Context, in *scanInput) (ordered, error) {
+	if err := a.aboutHost(ctx, in.id(), ""); err != nil {
+		return ordered{}, err
+	}
 	o, err := a.cfg.Server.Scan(ctx, in.id(), wire.Scan{Refresh: in.Body.Refresh, Sources: in.Body.Sources}, callerOf(ctx).Name)
 	return ordered{o, in.id()}, err
 }
@@ -199,6 +196,7 @@ func (a *API) scanMany(ctx context.Context, in *scanManyInput) (listed[ordered],
 	if err != nil {
 		return listed[ordered]{}, err
 	}
+	about(ctx, "%d hosts", len(ids))
 	done := listed[ordered]{Items: []ordered{}}
 	for _, id := range ids {
 		o, err := a.cfg.Server.Scan(ctx, id, wire.Scan{Refresh: in.Body.Refresh, Sources: in.Body.Sources}, callerOf(ctx).Name)
@@ -252,6 +250,9 @@ type labelsInput struct {
 }
 
 func (a *API) setLabels(ctx context.Context, in *labelsInput) (Host, error) {
+	if err := a.aboutHost(ctx, in.id(), ": "+labelText(in.Body.Labels)); err != nil {
+		return Host{}, err
+	}
 	if err := a.cfg.Store.SetLabels(ctx, in.id(), in.Body.Labels); err != nil {
 		return Host{}, err
 	}
@@ -260,6 +261,9 @@ func (a *API) setLabels(ctx context.Context, in *labelsInput) (Host, error) {
 }
 
 func (a *API) forget(ctx context.Context, in *OfHost) (none, error) {
+	if err := a.aboutHost(ctx, in.id(), ""); err != nil {
+		return none{}, err
+	}
 	return none{}, a.cfg.Server.Forget(ctx, in.id())
 }
 

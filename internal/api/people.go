@@ -2,6 +2,9 @@ package api
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -12,6 +15,18 @@ import (
 )
 
 var errNameOrSource = huma.Error422UnprocessableEntity("give the package's name, or its source_package, and not both")
+
+// labelText writes labels as people read them.
+func labelText(labels map[string]string) string {
+	list := []string{}
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		list = append(list, strings.TrimSuffix(name+"="+labels[name], "="))
+	}
+	if len(list) == 0 {
+		return "none"
+	}
+	return strings.Join(list, ", ")
+}
 
 // all gives a list that is short.
 func all[T any](list []T, err error) ([]T, string, error) { return list, "", err }
@@ -33,6 +48,7 @@ type GroupContent struct {
 type newGroupInput struct{ Body GroupContent }
 
 func (a *API) newGroup(ctx context.Context, in *newGroupInput) (store.Group, error) {
+	about(ctx, "%s: %s", in.Body.Name, in.Body.Query)
 	g, err := a.cfg.Store.NewGroup(ctx, in.Body.Name, in.Body.Query, a.cfg.Now())
 	return g, a.noted(server.TopicGroups, err)
 }
@@ -49,12 +65,20 @@ func (a *API) changeGroup(ctx context.Context, in *struct {
 	Group int64 `path:"group"`
 	Body  GroupContent
 }) (none, error) {
+	about(ctx, "%s: %s", in.Body.Name, in.Body.Query)
 	return none{}, a.noted(server.TopicGroups, a.cfg.Store.SetGroup(ctx, in.Group, in.Body.Name, in.Body.Query))
 }
 
 func (a *API) deleteGroup(ctx context.Context, in *struct {
 	Group int64 `path:"group"`
 }) (none, error) {
+	groups, err := a.cfg.Store.Groups(ctx)
+	if err != nil {
+		return none{}, err
+	}
+	if i := slices.IndexFunc(groups, func(g store.Group) bool { return g.ID == in.Group }); i >= 0 {
+		about(ctx, "%s: %s", groups[i].Name, groups[i].Query)
+	}
 	return none{}, a.noted(server.TopicGroups, a.cfg.Store.DeleteGroup(ctx, in.Group))
 }
 
@@ -86,6 +110,7 @@ type newToken struct {
 
 func (a *API) newToken(ctx context.Context, in *newTokenInput) (newToken, error) {
 	now := a.cfg.Now()
+	about(ctx, "%d seats, %d minutes, labels %s", in.Body.Seats, in.Body.Minutes, labelText(in.Body.Labels))
 	if in.Body.Seats == 0 {
 		return newToken{}, huma.Error422UnprocessableEntity("a token without seats is of no use")
 	}
@@ -102,6 +127,7 @@ func (a *API) newToken(ctx context.Context, in *newTokenInput) (newToken, error)
 func (a *API) deleteToken(ctx context.Context, in *struct {
 	Token int64 `path:"token"`
 }) (none, error) {
+	about(ctx, "token %d", in.Token)
 	return none{}, a.noted(server.TopicTokens, a.cfg.Store.DeleteToken(ctx, in.Token))
 }
 
@@ -128,6 +154,7 @@ type newUser struct {
 const linkLife = 24 * time.Hour
 
 func (a *API) newUser(ctx context.Context, in *newUserInput) (newUser, error) {
+	about(ctx, "%s, %s", in.Body.Name, in.Body.Role)
 	hash, err := hashed(in.Body.Password)
 	if err != nil {
 		return newUser{}, err
@@ -154,6 +181,8 @@ type changeUserInput struct {
 	Body struct {
 		Role     access.Role `json:"role,omitempty" enum:"viewer,operator,admin"`
 		Password string      `json:"password,omitempty" maxLength:"1024"`
+		// NoTOTP helps who has lost the authenticator.
+		NoTOTP bool `json:"no_totp,omitempty" doc:"Take the user's second factor out of use."`
 	}
 }
 
@@ -162,23 +191,38 @@ func (a *API) changeUser(ctx context.Context, in *changeUserInput) (store.User, 
 	if err != nil {
 		return store.User{}, err
 	}
+	var changes []string
+	if in.Body.NoTOTP {
+		if err := a.cfg.Store.DeleteTOTP(ctx, in.User); err != nil {
+			return store.User{}, err
+		}
+		changes = append(changes, "without a second factor")
+	}
 	if in.Body.Role != "" {
+		changes = append(changes, "now "+string(in.Body.Role))
 		if err := a.cfg.Store.SetRole(ctx, in.User, in.Body.Role); err != nil {
 			return store.User{}, err
 		}
 	}
 	if hash != "" {
+		changes = append(changes, "another password")
 		if err := a.cfg.Store.SetPassword(ctx, in.User, hash); err != nil {
 			return store.User{}, err
 		}
 	}
 	u, err := a.cfg.Store.User(ctx, in.User)
+	about(ctx, "%s: %s", u.Name, strings.Join(changes, ", "))
 	return u, a.noted(server.TopicUsers, err)
 }
 
 func (a *API) deleteUser(ctx context.Context, in *struct {
 	User int64 `path:"user"`
 }) (none, error) {
+	u, err := a.cfg.Store.User(ctx, in.User)
+	if err != nil {
+		return none{}, err
+	}
+	about(ctx, "%s", u.Name)
 	return none{}, a.noted(server.TopicUsers, a.cfg.Store.DeleteUser(ctx, in.User))
 }
 
@@ -202,6 +246,7 @@ type newKey struct {
 
 func (a *API) newKey(ctx context.Context, in *newKeyInput) (newKey, error) {
 	now := a.cfg.Now()
+	about(ctx, "%s, scope %s", in.Body.Name, in.Body.Scope)
 	k := store.Key{Name: in.Body.Name, Scope: in.Body.Scope, CreatedBy: callerOf(ctx).Name}
 	if in.Body.Days > 0 {
 		k.ExpiresAt = now.Add(time.Duration(in.Body.Days) * 24 * time.Hour)
@@ -213,5 +258,12 @@ func (a *API) newKey(ctx context.Context, in *newKeyInput) (newKey, error) {
 func (a *API) deleteKey(ctx context.Context, in *struct {
 	Key int64 `path:"key"`
 }) (none, error) {
+	keys, err := a.cfg.Store.Keys(ctx)
+	if err != nil {
+		return none{}, err
+	}
+	if i := slices.IndexFunc(keys, func(k store.Key) bool { return k.ID == in.Key }); i >= 0 {
+		about(ctx, "%s, scope %s", keys[i].Name, keys[i].Scope)
+	}
 	return none{}, a.noted(server.TopicKeys, a.cfg.Store.DeleteKey(ctx, in.Key))
 }

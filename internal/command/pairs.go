@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -66,7 +67,17 @@ func imagePairs(i fleet.ImageUpdate) []pair {
 		{"code", i.SourceURL},
 		{"release notes", i.ReleaseNotes},
 		{"note", i.Note},
+		{"runs otherwise", changesText(i.Changes)},
 	}
+}
+
+// changesText writes in what the newer image runs otherwise.
+func changesText(changes []fleet.ImageChange) string {
+	list := make([]string, len(changes))
+	for i, c := range changes {
+		list[i] = fmt.Sprintf("%s: %s → %s", c.What, cmp.Or(c.From, "none"), cmp.Or(c.To, "none"))
+	}
+	return strings.Join(list, "; ")
 }
 
 // kindWords explains a kind of image update where it is shown alone.

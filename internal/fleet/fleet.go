@@ -127,11 +127,21 @@ type ImageUpdate struct {
 	Platform string `json:"platform"`
 	// Containers names those that would change, sorted.
 	Containers []string `json:"containers"`
+	// Changes says in what the newer image runs otherwise than the one that runs; absent where it does not, or where that is not known.
+	Changes []ImageChange `json:"changes,omitempty"`
 	// SourceURL and ReleaseNotes are links, http or https, from the newer image's labels.
 	SourceURL    string `json:"source_url,omitempty"`
 	ReleaseNotes string `json:"release_notes,omitempty"`
 	// Note is a caution for a person: an older build, low confidence.
 	Note string `json:"note,omitempty"`
+}
+
+// ImageChange is something that a container takes over from its image, and that the newer image has otherwise.
+type ImageChange struct {
+	// What is entrypoint, command, user, working directory, ports or volumes.
+	What string `json:"what"`
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 // Check is what became of one image that containers run: one reference on one platform.

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -41,7 +42,19 @@ func (f *Fleet) routes() (http.Handler, error) {
 func (f *Fleet) people() api.Config {
 	return api.Config{
 		Store: f.Store, Server: f.server, Compare: version.Compare, Paste: f.paste, Stale: server.Stale(f.opt.Interval), Secure: strings.HasPrefix(f.URL, "https:"),
-		TrustedProxies: f.opt.TrustedProxies, Version: f.opt.Version, Log: f.opt.Log,
+		TrustedProxies: f.opt.TrustedProxies, Version: f.opt.Version, Log: f.opt.Log, Info: f.info(),
+	}
+}
+
+// info is how the server is set up, as far as people may know.
+func (f *Fleet) info() api.ServerInfo {
+	database := "sqlite"
+	if f.opt.postgres() {
+		database = "postgres"
+	}
+	interval, keep := cmp.Or(f.opt.Interval, server.DefaultInterval), cmp.Or(f.opt.Keep, server.DefaultKeep)
+	return api.ServerInfo{
+		URL: f.URL, Database: database, Interval: int(interval / time.Second), Keep: int(keep / (24 * time.Hour)), SharedRegistries: f.server.SharedRegistries(),
 	}
 }
 

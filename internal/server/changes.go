@@ -22,6 +22,8 @@ const (
 	TopicUsers  Topic = "users"
 	TopicKeys   Topic = "apikeys"
 	TopicGroups Topic = "groups"
+	TopicDeeds  Topic = "deeds"
+	TopicTrend  Topic = "trend"
 )
 
 // Change says that something is not as it was: whoever shows it asks anew. It carries no data, so nothing depends on it.

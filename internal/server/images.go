@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -201,3 +203,14 @@ func (i *images) discount(host fleet.HostID) {
 		delete(i.waiting, host)
 	}
 }
+
+// Budgets gives what the registries that are asked for all hosts said of how many pulls are left.
+func (s *Server) Budgets() []registry.Budget {
+	if s.cfg.Images == nil {
+		return nil
+	}
+	return s.cfg.Images.Budgets()
+}
+
+// SharedRegistries names the registries that are asked for all hosts.
+func (s *Server) SharedRegistries() []string { return slices.Sorted(maps.Keys(s.images.shared)) }

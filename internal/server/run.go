@@ -27,6 +27,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.every(ctx, lookEvery, "orders cannot be looked for", s.orders.refresh) })
 	work.Go(func() { s.every(ctx, tidyEvery, "keeping house failed, and will be tried again", s.tidy) })
 	work.Go(func() { s.every(ctx, tidyImagesEvery, "", s.tidyImages) })
+	work.Go(func() { s.every(ctx, tidyEvery, "how the fleet is cannot be noted", s.noteTrend) })
 	work.Go(func() { s.every(ctx, silentEvery, "hosts that have gone silent cannot be looked for", s.noteSilent) })
 	work.Go(func() { s.tellChanges(ctx) })
 	work.Go(func() { s.listen(ctx) })

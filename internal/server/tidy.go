@@ -31,3 +31,20 @@ const tidyPackagesEvery = time.Hour
 
 // DefaultKeep is how long history is kept: a year, and a month to compare it with.
 const DefaultKeep = 400 * 24 * time.Hour
+
+// trendEvery is how often it is noted how the fleet is.
+const trendEvery = 15 * time.Minute
+
+// noteTrend notes how the fleet is, unless it was noted lately, here or in another process.
+func (s *Server) noteTrend(ctx context.Context) error {
+	now := s.cfg.Now()
+	due, err := s.cfg.Store.Lease(ctx, "trend", rand.Text(), now, now.Add(trendEvery))
+	if err != nil || !due {
+		return err
+	}
+	if err := s.cfg.Store.SaveTrend(ctx, now, now.Add(-Stale(s.cfg.Interval))); err != nil {
+		return err
+	}
+	s.Note(TopicTrend)
+	return nil
+}

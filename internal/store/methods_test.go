@@ -69,7 +69,7 @@ func (f *filled) reads() map[string][]func() error {
 	offers := func(o OfferFilter, p Page) func() error {
 		return func() error { _, _, e := f.Offers(f.ctx, o, p); return e }
 	}
-	return map[string][]func() error{
+	all := map[string][]func() error{
 		"Hosts": {
 			hosts(HostFilter{}, Page{}), hosts(HostFilter{}, after("a", 1)), hosts(HostFilter{Desc: true}, after("z", 1)),
 			hosts(HostFilter{Sort: "seen"}, after(1, 1)), hosts(HostFilter{Sort: "security", Desc: true}, after(9, 1)), hosts(HostFilter{Sort: "updates"}, after(0, 1)),
@@ -102,31 +102,57 @@ func (f *filled) reads() map[string][]func() error {
 			func() error { _, _, e := f.History(f.ctx, 0, after(9, 9)); return e },
 			func() error { _, _, e := f.History(f.ctx, f.host, after(9, 9)); return e },
 		},
-		"Appeared":        {func() error { _, _, e := f.Appeared(f.ctx, after(9, 9, "", "", "", "", "", "")); return e }},
-		"HostUpdates":     {func() error { _, e := f.HostUpdates(f.ctx, f.host); return e }},
-		"LastSeenBetween": {func() error { _, e := f.LastSeenBetween(f.ctx, noon, noon.Add(time.Hour)); return e }},
-		"Summary":         {func() error { _, e := f.Summary(f.ctx, noon); return e }},
-		"Host":            {func() error { _, e := f.Host(f.ctx, f.host); return e }},
-		"Known":           {func() error { _, e := f.Known(f.ctx, f.host); return e }},
-		"CountHosts":      {func() error { _, e := f.CountHosts(f.ctx); return e }},
-		"Findings":        {func() error { _, e := f.Findings(f.ctx, f.host); return e }},
-		"Packages":        {func() error { _, e := f.Packages(f.ctx, f.host); return e }},
-		"Containers":      {func() error { _, e := f.Containers(f.ctx, f.host); return e }},
-		"Labels":          {func() error { _, e := f.Labels(f.ctx, f.host); return e }},
-		"LabelUses":       {func() error { _, e := f.LabelUses(f.ctx); return e }},
-		"Groups":          {func() error { _, e := f.Groups(f.ctx); return e }},
-		"Keys":            {func() error { _, e := f.Keys(f.ctx); return e }},
-		"Tokens":          {func() error { _, e := f.Tokens(f.ctx); return e }},
-		"Users":           {func() error { _, e := f.Users(f.ctx); return e }},
-		"User":            {func() error { _, e := f.User(f.ctx, f.user.ID); return e }},
-		"UserByName":      {func() error { _, _, e := f.UserByName(f.ctx, "anna"); return e }},
-		"Logins":          {func() error { _, e := f.Logins(f.ctx, f.user.ID); return e }},
-		"Orders":          {func() error { _, e := f.Orders(f.ctx, f.host, 5); return e }},
-		"OneOrder":        {func() error { _, e := f.OneOrder(f.ctx, f.order); return e }},
-		"WaitingHosts":    {func() error { _, e := f.WaitingHosts(f.ctx); return e }},
-		"WaitingOrders":   {func() error { _, e := f.WaitingOrders(f.ctx, f.host, noon); return e }},
-		"Ping":            {func() error { return f.Ping(f.ctx) }},
-		"Backup":          {func() error { return f.Backup(f.ctx, &bytes.Buffer{}) }},
+		"Appeared": {func() error { _, _, e := f.Appeared(f.ctx, after(9, 9, "", "", "", "", "", "")); return e }},
+		"OfferGroups": {
+			func() error { _, _, e := f.OfferGroups(f.ctx, ByPackage, "", after("a", "b")); return e },
+			func() error { _, _, e := f.OfferGroups(f.ctx, BySource, "", Page{}); return e },
+			func() error { _, _, e := f.OfferGroups(f.ctx, ByLabel, "env", after("a")); return e },
+		},
+		"AllOrders": {
+			func() error { _, _, e := f.AllOrders(f.ctx, OrderFilter{State: "failed"}, after(9, 9)); return e },
+			func() error { _, _, e := f.AllOrders(f.ctx, OrderFilter{State: "waiting"}, Page{}); return e },
+		},
+		"Host":          {func() error { _, e := f.Host(f.ctx, f.host); return e }},
+		"Known":         {func() error { _, e := f.Known(f.ctx, f.host); return e }},
+		"CountHosts":    {func() error { _, e := f.CountHosts(f.ctx); return e }},
+		"Findings":      {func() error { _, e := f.Findings(f.ctx, f.host); return e }},
+		"Packages":      {func() error { _, e := f.Packages(f.ctx, f.host); return e }},
+		"Containers":    {func() error { _, e := f.Containers(f.ctx, f.host); return e }},
+		"Labels":        {func() error { _, e := f.Labels(f.ctx, f.host); return e }},
+		"LabelUses":     {func() error { _, e := f.LabelUses(f.ctx); return e }},
+		"Groups":        {func() error { _, e := f.Groups(f.ctx); return e }},
+		"Keys":          {func() error { _, e := f.Keys(f.ctx); return e }},
+		"Tokens":        {func() error { _, e := f.Tokens(f.ctx); return e }},
+		"Users":         {func() error { _, e := f.Users(f.ctx); return e }},
+		"User":          {func() error { _, e := f.User(f.ctx, f.user.ID); return e }},
+		"UserByName":    {func() error { _, _, e := f.UserByName(f.ctx, "anna"); return e }},
+		"Logins":        {func() error { _, e := f.Logins(f.ctx, f.user.ID); return e }},
+		"Orders":        {func() error { _, e := f.Orders(f.ctx, f.host, 5); return e }},
+		"OneOrder":      {func() error { _, e := f.OneOrder(f.ctx, f.order); return e }},
+		"WaitingOrders": {func() error { _, e := f.WaitingOrders(f.ctx, f.host, noon); return e }},
+		"Ping":          {func() error { return f.Ping(f.ctx) }},
+		"Backup":        {func() error { return f.Backup(f.ctx, &bytes.Buffer{}) }},
+	}
+	for name, ask := range f.more() {
+		all[name] = []func() error{ask}
+	}
+	return all
+}
+
+// more are questions that are asked in one way.
+func (f *filled) more() map[string]func() error {
+	return map[string]func() error{
+		"LastSeenBetween": func() error { _, e := f.LastSeenBetween(f.ctx, noon, noon.Add(time.Hour)); return e },
+		"HostUpdates":     func() error { _, e := f.HostUpdates(f.ctx, f.host); return e },
+		"WaitingHosts":    func() error { _, e := f.WaitingHosts(f.ctx); return e },
+		"Summary":         func() error { _, e := f.Summary(f.ctx, noon, noon); return e },
+		"Trend":           func() error { _, e := f.Trend(f.ctx, noon); return e },
+		"Deeds": func() error {
+			_, _, e := f.Deeds(f.ctx, DeedFilter{Who: "anna", Text: "x"}, Page{After: cursor(9, 9)})
+			return e
+		},
+		"TOTP":     func() error { _, e := f.TOTP(f.ctx, f.user.ID); return e },
+		"Passkeys": func() error { _, e := f.Passkeys(f.ctx, f.user.ID); return e },
 	}
 }
 
@@ -150,18 +176,30 @@ func (f *filled) writes() map[string]func() error {
 		"Seen": func() error {
 			return f.Seen(f.ctx, map[fleet.HostID]Seen{f.host: {At: noon.Add(time.Hour), Scanned: map[string]int64{"apt": noon.Unix() * 2}}})
 		},
-		"Order":        func() error { return missing(f.Order(f.ctx, 1, wire.Order{}, wire.SignedOrder{}, "", noon), ErrNoHost) },
-		"Result":       func() error { return f.Result(f.ctx, f.host, wire.Result{Order: f.order, State: wire.Running}, noon) },
-		"ExpireOrders": func() error { return f.ExpireOrders(f.ctx, noon) },
-		"NewUser":      func() error { _, e := f.NewUser(f.ctx, "bert", access.Admin, "", noon); return e },
-		"SetPassword":  func() error { return f.SetPassword(f.ctx, f.user.ID, "x") },
-		"SetRole":      func() error { return missing(f.SetRole(f.ctx, 1, access.Viewer), ErrNoUser) },
-		"DeleteUser":   func() error { return missing(f.DeleteUser(f.ctx, 1), ErrNoUser) },
-		"NewLogin":     func() error { _, _, e := f.NewLogin(f.ctx, f.user.ID, "", "", noon, noon); return e },
-		"NewLink":      func() error { _, e := f.NewLink(f.ctx, f.user.ID, noon, noon); return e },
-		"UseLink":      func() error { _, _, e := f.UseLink(f.ctx, "x", "", "", noon, noon); return missing(e, ErrNoLogin) },
-		"Login":        func() error { _, _, e := f.Login(f.ctx, "x", noon); return missing(e, ErrNoLogin) },
-		"EndLogin":     func() error { return missing(f.EndLogin(f.ctx, 1, 1), ErrNoLogin) },
+		"Order":         func() error { return missing(f.Order(f.ctx, 1, wire.Order{}, wire.SignedOrder{}, "", noon), ErrNoHost) },
+		"Result":        func() error { return f.Result(f.ctx, f.host, wire.Result{Order: f.order, State: wire.Running}, noon) },
+		"ExpireOrders":  func() error { return f.ExpireOrders(f.ctx, noon) },
+		"NewUser":       func() error { _, e := f.NewUser(f.ctx, "bert", access.Admin, "", noon); return e },
+		"SetPassword":   func() error { return f.SetPassword(f.ctx, f.user.ID, "x") },
+		"SetRole":       func() error { return missing(f.SetRole(f.ctx, 1, access.Viewer), ErrNoUser) },
+		"DeleteUser":    func() error { return missing(f.DeleteUser(f.ctx, 1), ErrNoUser) },
+		"NewLogin":      func() error { _, _, e := f.NewLogin(f.ctx, f.user.ID, "", "", noon, noon); return e },
+		"NewLink":       func() error { _, e := f.NewLink(f.ctx, f.user.ID, noon, noon); return e },
+		"UseLink":       func() error { _, _, e := f.UseLink(f.ctx, "x", "", "", noon, noon); return missing(e, ErrNoLogin) },
+		"Login":         func() error { _, _, e := f.Login(f.ctx, "x", noon); return missing(e, ErrNoLogin) },
+		"EndLogin":      func() error { return missing(f.EndLogin(f.ctx, 1, 1), ErrNoLogin) },
+		"OfferTOTP":     func() error { return f.OfferTOTP(f.ctx, f.user.ID, "s") },
+		"UseTOTP":       func() error { return missing(f.UseTOTP(f.ctx, 1, 1), ErrStep) },
+		"DeleteTOTP":    func() error { return missing(f.DeleteTOTP(f.ctx, 1), ErrNoTOTP) },
+		"NewPasskey":    func() error { return f.NewPasskey(f.ctx, Passkey{ID: "q", Name: "phone", User: f.user.ID}, noon) },
+		"UsePasskey":    func() error { return missing(f.UsePasskey(f.ctx, "none", nil, noon), ErrNoPasskey) },
+		"DeletePasskey": func() error { return missing(f.DeletePasskey(f.ctx, 1, "p"), ErrNoPasskey) },
+		"NewChallenge":  func() error { _, e := f.NewChallenge(f.ctx, []byte("x"), noon); return e },
+		"TakeChallenge": func() error { _, e := f.TakeChallenge(f.ctx, "x", noon); return missing(e, ErrNoChallenge) },
+		"Note": func() error {
+			return f.Note(f.ctx, Deed{At: noon, Who: "anna", What: "x", About: strings.Repeat("y", 9000)})
+		},
+		"SaveTrend":    func() error { return f.SaveTrend(f.ctx, noon, noon) },
 		"NewKey":       func() error { _, _, e := f.NewKey(f.ctx, Key{Name: "k", Scope: access.ScopeRead}, noon); return e },
 		"KeyBySecret":  func() error { _, e := f.KeyBySecret(f.ctx, "x", noon); return missing(e, ErrNoKey) },
 		"DeleteKey":    func() error { return f.DeleteKey(f.ctx, f.key.ID) },

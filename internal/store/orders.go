@@ -178,3 +178,48 @@ func (s *Store) OneOrder(ctx context.Context, id wire.OrderID) (Order, error) {
 	}
 	return o, err
 }
+
+// OrderOnHost is an order, with the name of its host.
+type OrderOnHost struct {
+	Order
+	HostName string `json:"host_name"`
+}
+
+// OrderFilter chooses orders; what is empty chooses all.
+type OrderFilter struct {
+	// State is waiting, running, or failed: those that failed, expired or were lost.
+	State string
+}
+
+// AllOrders gives a page of what was asked of all hosts, by when it last changed, the newest first.
+func (s *Store) AllOrders(ctx context.Context, f OrderFilter, p Page) (orders []OrderOnHost, next string, err error) {
+	key, err := p.key("nn")
+	if err != nil {
+		return nil, "", err
+	}
+	l := &list{}
+	switch f.State {
+	case "":
+	case string(wire.Failed):
+		l.add("o.state IN (?, ?, ?)", string(wire.Failed), string(wire.Expired), string(wire.Lost))
+	default:
+		l.add("o.state = ?", f.State)
+	}
+	rows := []OrderOnHost{}
+	if err := s.reader().all(ctx, func(scan func(...any) error) error {
+		var on OrderOnHost
+		o, err := scanOrder(func(into ...any) error { return scan(append(into, &on.HostName)...) })
+		on.Order = o
+		rows = append(rows, on)
+		return err
+	}, `SELECT o.id, o.host_id, o.state, o.body, o.because, o.created_at, o.created_by, o.expires_at, o.changed_at, h.name FROM orders AS o JOIN hosts AS h ON h.id = o.host_id`+
+		l.page(p, key, true, "o.changed_at", "o.id"), l.args...); err != nil {
+		return nil, "", fmt.Errorf("list orders: %w", err)
+	}
+	orders, more := cut(p, rows)
+	if more {
+		last := orders[len(orders)-1]
+		next = cursor(millis(last.ChangedAt), int64(last.ID))
+	}
+	return orders, next, nil
+}

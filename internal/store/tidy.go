@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// maxHistory bounds the history: a million updates that left are 600 MB.
+	// maxHistory bounds the history, and who did what: a million updates that left are 600 MB.
 	maxHistory = 1_000_000
 	// tidyBatch is how many rows are deleted in one transaction, so that no report waits long.
 	tidyBatch = 5_000
@@ -34,10 +34,16 @@ func (s *Store) Tidy(ctx context.Context, keep time.Duration, now time.Time) err
 		{"orders", `DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE changed_at < $1 AND state <> 'waiting' AND state <> 'running' ORDER BY changed_at LIMIT $2)`, []any{now.Add(-keepOrders).UnixMilli(), tidyBatch}},
 		{"tokens", `DELETE FROM tokens WHERE expires_at < $1`, []any{now.Add(-keepTokens).UnixMilli()}},
 		{"logins", `DELETE FROM logins WHERE expires_at < $1`, []any{now.UnixMilli()}},
+		{"challenges", `DELETE FROM challenges WHERE expires_at < $1`, []any{now.UnixMilli()}},
+		{"deeds", `DELETE FROM deeds WHERE id IN (SELECT id FROM deeds WHERE at < $1 ORDER BY at LIMIT $2)`, []any{now.Add(-keep).UnixMilli(), tidyBatch}},
+		{"deeds", `DELETE FROM deeds WHERE id IN (SELECT id FROM deeds ORDER BY at DESC, id DESC LIMIT $1 OFFSET $2)`, []any{tidyBatch, maxHistory}},
 	} {
 		if err := s.deleteAll(ctx, t.query, t.args); err != nil {
 			return fmt.Errorf("tidy %s: %w", t.what, err)
 		}
+	}
+	if err := s.thinTrend(ctx, keep, now); err != nil {
+		return fmt.Errorf("tidy how the fleet was: %w", err)
 	}
 	return nil
 }

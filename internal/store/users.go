@@ -17,8 +17,12 @@ type User struct {
 	Name string      `json:"name"`
 	Role access.Role `json:"role"`
 	// HasPassword: without one, a link signs in.
-	HasPassword bool      `json:"has_password"`
-	CreatedAt   time.Time `json:"created_at"`
+	HasPassword bool `json:"has_password"`
+	// HasTOTP: a code is asked for beside the password.
+	HasTOTP bool `json:"has_totp"`
+	// Passkeys is how many there are.
+	Passkeys  int       `json:"passkeys"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // Kinds of refusal about people and what they make.
@@ -42,12 +46,13 @@ func checkName(name string) error {
 	return nil
 }
 
-const userColumns = `id, name, role, password, created_at`
+const userColumns = `id, name, role, password, created_at, (SELECT COUNT(*) FROM totp WHERE user_id = users.id AND step >= 0),
+	(SELECT COUNT(*) FROM passkeys WHERE user_id = users.id)`
 
 func scanUser(scan func(...any) error) (u User, hash string, err error) {
-	var created int64
-	err = scan(&u.ID, &u.Name, &u.Role, &hash, &created)
-	u.HasPassword, u.CreatedAt = hash != "", moment(created)
+	var created, codes int64
+	err = scan(&u.ID, &u.Name, &u.Role, &hash, &created, &codes, &u.Passkeys)
+	u.HasPassword, u.HasTOTP, u.CreatedAt = hash != "", codes > 0, moment(created)
 	return u, hash, err
 }
 
@@ -132,8 +137,10 @@ func (s *Store) DeleteUser(ctx context.Context, id int64) error {
 		if _, err := c.exec(ctx, `DELETE FROM logins WHERE user_id = $1`, id); err != nil {
 			return err
 		}
-		if _, err := c.exec(ctx, `DELETE FROM users WHERE id = $1`, id); err != nil {
-			return err
+		for _, t := range []string{"totp WHERE user_id", "passkeys WHERE user_id", "users WHERE id"} {
+			if _, err := c.exec(ctx, `DELETE FROM `+t+` = $1`, id); err != nil {
+				return err
+			}
 		}
 		return someAdmin(ctx, c)
 	})

@@ -23,6 +23,7 @@ type details struct {
 	created  time.Time
 	labels   map[string]string
 	env      []string
+	runs     behaviour
 	// manifests are the images of an index that are here (containerd's store, API ≥ 1.48).
 	manifests []registry.Child
 	// origin says whether the engine itself knows where the image came from (API ≥ 1.53), and pulledFrom what it knows: the
@@ -96,7 +97,9 @@ func detailsOf(r image.InspectResponse) details {
 	d.created, _ = time.Parse(time.RFC3339Nano, r.Created)
 	d.created = d.created.UTC()
 	if r.Config != nil {
-		d.labels, d.env = r.Config.Labels, r.Config.Env
+		c := r.Config
+		d.labels, d.env = c.Labels, c.Env
+		d.runs = behaviour{c.Entrypoint, c.Cmd, c.User, c.WorkingDir, keysOf(c.ExposedPorts), keysOf(c.Volumes), true}
 	}
 	for _, m := range r.Manifests {
 		if m.Kind == image.ManifestKindImage && m.ImageData != nil && m.Available {

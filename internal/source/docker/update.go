@@ -15,6 +15,9 @@ func (j *judge) rebuild(ctx context.Context, s *subject, newer standing) fleet.U
 	u := s.update(ctx, fleet.Rebuild)
 	u.To, u.Size = string(newer.digest), newer.size
 	u.Note = sentence(u.Note, newer.note)
+	if d, err := s.engine.details(ctx, s.image.id, s.platform); err == nil {
+		u.Changes = d.runs.changesTo(behaviourOf(newer.config))
+	}
 	u.towards(s.ref, newer.config.Labels, newer.config.Env, newer.config.Created)
 	return u.Update
 }
@@ -28,6 +31,9 @@ func (j *judge) recreate(ctx context.Context, s *subject) fleet.Update {
 	}
 	if d, err := s.engine.details(ctx, s.here.id, s.platform); err == nil {
 		u.towards(s.ref, d.labels, d.env, d.created)
+		if runs, err := s.engine.details(ctx, s.image.id, s.platform); err == nil {
+			u.Changes = runs.runs.changesTo(d.runs)
+		}
 	}
 	if s.store == containerd && j.manifestOf(ctx, s, s.here, "") == "" {
 		u.Note = sentence(u.Note, "compared by image ID alone: the content may be the same")
