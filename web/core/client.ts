@@ -5,10 +5,12 @@ import type { paths } from './schema.ts'
 // Problem is an error that the server has explained (RFC 9457), or that the network has made.
 export class Problem extends Error {
   readonly status: number // 0: no answer came
+  readonly type: string
 
-  constructor(status: number, detail: string) {
+  constructor(status: number, detail: string, type = '') {
     super(detail)
     this.status = status
+    this.type = type
   }
 }
 
@@ -31,8 +33,8 @@ export async function told<T>(asked: Promise<Answer<T>>): Promise<Exclude<NonNul
     throw new Problem(0, 'The server does not answer.')
   }
   if (got.error !== undefined || !got.response.ok) {
-    const detail = (got.error as { detail?: string } | undefined)?.detail
-    throw new Problem(got.response.status, detail ?? `The server answered ${got.response.status}.`)
+    const { detail, type } = (got.error ?? {}) as { detail?: string; type?: string }
+    throw new Problem(got.response.status, detail ?? `The server answered ${got.response.status}.`, type)
   }
   return (got.data ?? {}) as Exclude<NonNullable<T>, string>
 }

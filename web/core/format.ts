@@ -24,6 +24,14 @@ export function count(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString('en-GB')} ${n === 1 ? one : many}`
 }
 
+// span says how long a number of seconds is.
+export function span(seconds: number): string {
+  if (seconds < 120) return count(Math.round(seconds), 'second')
+  if (seconds < 7200) return count(Math.round(seconds / 60), 'minute')
+  if (seconds < 172_800) return count(Math.round(seconds / 3600), 'hour')
+  return count(Math.round(seconds / 86_400), 'day')
+}
+
 export function bytes(n: number): string {
   if (n <= 0) return ''
   const units = ['B', 'kB', 'MB', 'GB']
@@ -47,4 +55,21 @@ const odd = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu
 export function plain(s: string): string {
   const clean = s.replace(odd, '\uFFFD')
   return clean.length > 500 ? `${clean.slice(0, 500)}…` : clean
+}
+
+// readLabels reads site=berlin, env=prod.
+export function readLabels(text: string): Record<string, string> {
+  const out: Record<string, string> = {}
+  for (const part of text.split(',')) {
+    const [name, ...value] = part.split('=')
+    if (name?.trim()) out[name.trim()] = value.join('=').trim()
+  }
+  return out
+}
+
+// labelText writes labels as readLabels reads them.
+export function labelText(labels: Record<string, string>): string {
+  return Object.entries(labels)
+    .map(([k, v]) => (v ? `${k}=${v}` : k))
+    .join(', ')
 }

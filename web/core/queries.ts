@@ -1,5 +1,6 @@
 // What pages ask for, and under which key the answer is kept. The first word of a key is what a change is announced for.
 import { type Client, told } from './client.ts'
+import { count, short } from './format.ts'
 import type { Page } from './types.ts'
 
 export type Filter = Record<string, string | undefined>
@@ -49,12 +50,45 @@ export function queries(c: Client) {
     users: () => ({ queryKey: ['users'], queryFn: () => told(c.GET('/users')) }),
     keys: () => ({ queryKey: ['apikeys'], queryFn: () => told(c.GET('/apikeys')) }),
     logins: () => ({ queryKey: ['logins'], queryFn: () => told(c.GET('/me/logins')) }),
+    passkeys: () => ({ queryKey: ['passkeys'], queryFn: () => told(c.GET('/me/passkeys')) }),
+    labels: () => ({ queryKey: ['hosts', 'labels'], queryFn: () => told(c.GET('/labels')) }),
+    server: () => ({ queryKey: ['server'], queryFn: () => told(c.GET('/server')) }),
+    trend: (days: number) => ({ queryKey: ['trend', days], queryFn: () => told(c.GET('/trend', { params: { query: { days } } })) }),
+    deeds: (f: Filter) => pages(['deeds', f], (after) => told(c.GET('/deeds', q(f, after)))),
+    orders: (f: Filter) => pages(['orders', 'all', f], (after) => told(c.GET('/orders', q(f, after)))),
+    offerGroups: (f: Filter) => pages(['updates', 'groups', f], (after) => told(c.GET('/updates/groups', q(f, after)))),
+    found: (text: string) => ({ queryKey: ['found', text], queryFn: () => find(c, text) }),
     groups: () => ({ queryKey: ['groups'], queryFn: () => told(c.GET('/groups')) }),
   }
+}
+
+// Found is something that a search has found.
+export type Found = { kind: 'host' | 'update' | 'package' | 'image'; name: string; detail: string; href: string }
+
+// few is how many of each kind a search shows.
+const few = 5
+
+// find looks for a text in the names of everything.
+async function find(c: Client, text: string): Promise<Found[]> {
+  const q = { params: { query: { q: text, limit: few } } }
+  const [hosts, updates, images, packages] = await Promise.all([
+    told(c.GET('/hosts', q)),
+    told(c.GET('/updates', q)),
+    told(c.GET('/images', q)),
+    told(c.GET('/packages', { params: { query: { prefix: text, limit: few } } })),
+  ])
+  return [
+    ...hosts.items.map((h): Found => ({ kind: 'host', name: h.facts.name, detail: h.state, href: `/hosts/${h.id}` })),
+    ...updates.items.map((o): Found => ({ kind: 'update', name: o.update.name, detail: `${short(o.update.from, o.update.from_version)} → ${short(o.update.to, o.update.to_version)}, ${count(o.hosts, 'host')}`, href: `/updates/${o.id}` })),
+    ...images.items.map((i): Found => ({ kind: 'image', name: i.name, detail: count(i.hosts, 'host'), href: `/images?name=${encodeURIComponent(i.name)}` })),
+    ...packages.items.map((p): Found => ({ kind: 'package', name: p.name, detail: p.source, href: `/packages?name=${encodeURIComponent(p.name)}` })),
+  ]
 }
 
 // touched says which keys' answers may be others after a change of a topic.
 export function touched(topic: string): string[] {
   if (topic === 'hosts') return ['summary', 'hosts', 'host', 'updates', 'images', 'packages', 'history', 'appeared']
+  if (topic === 'orders') return ['orders', 'summary']
+  if (topic === 'groups') return ['groups', 'hosts']
   return [topic]
 }

@@ -68,6 +68,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deeds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who did what, the newest first
+         * @description Needs the right to administer.
+         */
+        get: operations["get-deeds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -480,6 +500,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/me/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One's passkeys
+         * @description Needs the right to read.
+         */
+        get: operations["get-me-passkeys"];
+        put?: never;
+        /**
+         * Add a passkey
+         * @description Needs the right to read.
+         */
+        post: operations["post-me-passkeys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/passkeys/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to add a passkey
+         * @description Needs the right to read.
+         */
+        post: operations["post-me-passkeys-challenge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/passkeys/{passkey}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a passkey
+         * @description Needs the right to read.
+         */
+        delete: operations["delete-me-passkeys-passkey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/me/password": {
         parameters: {
             query?: never;
@@ -493,6 +577,50 @@ export interface paths {
          * @description Needs the right to read.
          */
         put: operations["put-me-password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Turn one's second factor on or off
+         * @description Needs the right to read.
+         */
+        put: operations["put-me-totp"];
+        /**
+         * Make a second factor, which is asked for once a code of it was shown
+         * @description Needs the right to read.
+         */
+        post: operations["post-me-totp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was asked of all hosts, the newest first
+         * @description Needs the right to read.
+         */
+        get: operations["get-orders"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -580,6 +708,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/server": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How this server is set up, and what registries said of its budget
+         * @description Needs the right to read.
+         */
+        get: operations["get-server"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/session": {
         parameters: {
             query?: never;
@@ -589,13 +737,33 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign in, by name and password or with a link */
+        /**
+         * Sign in
+         * @description By name and password, with a link that signs in once, or with a passkey.
+         */
         post: operations["post-session"];
         /**
          * Sign out
          * @description Needs the right to read.
          */
         delete: operations["delete-session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/session/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin to sign in with a passkey */
+        post: operations["post-session-passkey"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -665,6 +833,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/trend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the fleet was, the oldest point first
+         * @description Needs the right to read.
+         */
+        get: operations["get-trend"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/updates": {
         parameters: {
             query?: never;
@@ -677,6 +865,26 @@ export interface paths {
          * @description Needs the right to read.
          */
         get: operations["get-updates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/updates/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is pending, for all that has a package, a source or a label in common
+         * @description Needs the right to read.
+         */
+        get: operations["get-updates-groups"];
         put?: never;
         post?: never;
         delete?: never;
@@ -777,16 +985,48 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Age: {
+            /** Format: int64 */
+            day: number;
+            /** Format: int64 */
+            month: number;
+            /** Format: int64 */
+            older: number;
+            /** Format: int64 */
+            week: number;
+        };
+        Budget: {
+            /** Format: date-time */
+            at: string;
+            host: string;
+            /** Format: int64 */
+            limit: number;
+            /** Format: date-time */
+            limited_until?: string;
+            /** Format: int64 */
+            remaining: number;
+            source?: string;
+            /** Format: int64 */
+            window_seconds: number;
+        };
         Caller: {
+            has_password?: boolean;
+            has_totp?: boolean;
             name: string;
             role?: string;
             scope?: string;
+        };
+        Challenge: {
+            challenge: string;
+            options: unknown;
         };
         Change: {
             hosts?: string[];
             topic: string;
         };
         ChangeUserInputBody: {
+            /** @description Take the user's second factor out of use. */
+            no_totp?: boolean;
             password?: string;
             /** @enum {string} */
             role?: "viewer" | "operator" | "admin";
@@ -813,6 +1053,19 @@ export interface components {
         };
         ContainerList: {
             items: components["schemas"]["Container"][];
+            /** @description Ask for the next page with this as after; absent on the last one. */
+            next?: string;
+        };
+        Deed: {
+            about: string;
+            address: string;
+            /** Format: date-time */
+            at: string;
+            what: string;
+            who: string;
+        };
+        DeedList: {
+            items: components["schemas"]["Deed"][];
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
         };
@@ -968,6 +1221,11 @@ export interface components {
             name: string;
             platform: string;
         };
+        ImageChange: {
+            from: string;
+            to: string;
+            what: string;
+        };
         ImageList: {
             items: components["schemas"]["Image"][];
             /** @description Ask for the next page with this as after; absent on the last one. */
@@ -1064,6 +1322,18 @@ export interface components {
              */
             scope: "read" | "write" | "admin";
         };
+        NewPasskeyInputBody: {
+            challenge: string;
+            /** @description What navigator.credentials.create gave, as JSON. */
+            credential: unknown;
+            /** @description How the person calls it: phone. */
+            name: string;
+        };
+        NewTOTP: {
+            image: string;
+            secret: string;
+            url: string;
+        };
         NewToken: {
             /** Format: date-time */
             created_at: string;
@@ -1103,11 +1373,14 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             has_password: boolean;
+            has_totp: boolean;
             /** Format: int64 */
             id: number;
             /** @description Signs in once, within a day: POST it to /session. Absent for a user with a password. */
             link?: string;
             name: string;
+            /** Format: int64 */
+            passkeys: number;
             role: string;
         };
         NewUserInputBody: {
@@ -1127,6 +1400,23 @@ export interface components {
             /** Format: int64 */
             id: number;
             update: components["schemas"]["Update"];
+        };
+        OfferGroup: {
+            /** Format: int64 */
+            blocked: number;
+            /** Format: int64 */
+            hosts?: number;
+            name: string;
+            /** Format: int64 */
+            security: number;
+            source?: string;
+            /** Format: int64 */
+            updates: number;
+        };
+        OfferGroupList: {
+            items: components["schemas"]["OfferGroup"][];
+            /** @description Ask for the next page with this as after; absent on the last one. */
+            next?: string;
         };
         OfferList: {
             items: components["schemas"]["Offer"][];
@@ -1161,6 +1451,26 @@ export interface components {
         };
         OrderList: {
             items: components["schemas"]["Order"][];
+            /** @description Ask for the next page with this as after; absent on the last one. */
+            next?: string;
+        };
+        OrderOnHost: {
+            because: string;
+            /** Format: date-time */
+            changed_at: string;
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /** Format: date-time */
+            expires_at: string;
+            host: string;
+            host_name: string;
+            id: string;
+            scan?: components["schemas"]["Scan"];
+            state: string;
+        };
+        OrderOnHostList: {
+            items: components["schemas"]["OrderOnHost"][];
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
         };
@@ -1212,6 +1522,47 @@ export interface components {
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
         };
+        Passkey: {
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            name: string;
+            /** Format: date-time */
+            used_at?: string;
+        };
+        PasskeyAnswer: {
+            challenge: string;
+            /** @description What navigator.credentials.get gave, as JSON. */
+            credential: unknown;
+        };
+        PasskeyList: {
+            items: components["schemas"]["Passkey"][];
+            /** @description Ask for the next page with this as after; absent on the last one. */
+            next?: string;
+        };
+        Point: {
+            /** Format: date-time */
+            at: string;
+            /** Format: int64 */
+            hosts: number;
+            /** Format: int64 */
+            hosts_security: number;
+            /** Format: int64 */
+            hosts_unknown: number;
+            /** Format: int64 */
+            images: number;
+            /** Format: int64 */
+            installed: number;
+            /** Format: int64 */
+            security: number;
+            /** Format: int64 */
+            updates: number;
+        };
+        PointList: {
+            items: components["schemas"]["Point"][];
+            /** @description Ask for the next page with this as after; absent on the last one. */
+            next?: string;
+        };
         Reboot: {
             because: string[];
             needed: string;
@@ -1237,16 +1588,39 @@ export interface components {
             /** @description Which of them to refresh; all where there are none. */
             sources?: string[];
         };
+        ServerInfo: {
+            budgets: components["schemas"]["Budget"][];
+            database: string;
+            /** Format: int64 */
+            interval_seconds: number;
+            /** Format: int64 */
+            keep_days: number;
+            shared_registries: string[];
+            /** Format: int64 */
+            stale_seconds: number;
+            url: string;
+            version: string;
+        };
         Service: {
             files: string[];
             kind: string;
             name: string;
             pids: number[];
         };
+        SetTOTPInputBody: {
+            /** @description What the authenticator shows now. */
+            code: string;
+            /** @description Whether a code is asked for from now on. */
+            on: boolean;
+        };
         SignInInputBody: {
+            /** @description What the authenticator shows, for who has a second factor. Where it is missing the answer is a problem of type urn:redflag:code-needed. */
+            code?: string;
             /** @description The secret of a link that signs in once, instead of a name and a password. */
             link?: string;
             name?: string;
+            /** @description The answer to POST /session/passkey, instead of a name and a password. */
+            passkey?: components["schemas"]["PasskeyAnswer"];
             password?: string;
         };
         Summary: {
@@ -1263,6 +1637,7 @@ export interface components {
             images: {
                 [key: string]: number;
             };
+            orders: components["schemas"]["Work"];
             /** Format: int64 */
             packages: number;
             reboot: {
@@ -1273,6 +1648,7 @@ export interface components {
             };
             /** Format: int64 */
             security: number;
+            security_age: components["schemas"]["Age"];
             states: {
                 [key: string]: number;
             };
@@ -1307,6 +1683,7 @@ export interface components {
             arch: string;
             blocked: string;
             blocked_because?: string;
+            changes?: components["schemas"]["ImageChange"][];
             containers?: string[];
             from: string;
             /** Format: date-time */
@@ -1336,15 +1713,26 @@ export interface components {
             /** Format: date-time */
             created_at: string;
             has_password: boolean;
+            has_totp: boolean;
             /** Format: int64 */
             id: number;
             name: string;
+            /** Format: int64 */
+            passkeys: number;
             role: string;
         };
         UserList: {
             items: components["schemas"]["User"][];
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
+        };
+        Work: {
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            running: number;
+            /** Format: int64 */
+            waiting: number;
         };
     };
     responses: never;
@@ -1362,8 +1750,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path?: never;
@@ -1371,13 +1759,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["KeyList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -1578,8 +1967,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path?: never;
@@ -1587,13 +1976,92 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["OnHostList"];
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-deeds": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before. */
+                after?: string;
+                /** @description How many items. */
+                limit?: number;
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
+                /** @description Whose: a person's name, or key NAME. */
+                who?: string;
+                /** @description A part of what was done, or on what. */
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeedList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -1716,8 +2184,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path?: never;
@@ -1725,13 +2193,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GroupList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -2010,8 +2479,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path?: never;
@@ -2019,13 +2488,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GoneList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -2083,8 +2553,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
                 /** @description A part of the name. */
                 q?: string;
                 /** @description Hosts in this state. */
@@ -2104,13 +2574,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["HostList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -2320,8 +2791,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path: {
@@ -2332,13 +2803,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ContainerList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -2482,8 +2954,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path: {
@@ -2494,13 +2966,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["GoneList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -2648,8 +3121,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path: {
@@ -2660,13 +3133,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["OrderList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -2733,8 +3207,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path: {
@@ -2745,13 +3219,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["PackageList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -2899,8 +3374,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path: {
@@ -2911,13 +3386,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["OnHostList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -2984,8 +3460,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
                 /** @description A part of the name. */
                 q?: string;
                 /** @description Images with this answer on some host. */
@@ -2997,13 +3473,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ImageList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -3061,8 +3538,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
                 /** @description The image, as in the list: nginx:1.25. */
                 name: string;
             };
@@ -3072,13 +3549,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ImageOnHostList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -3136,8 +3614,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path?: never;
@@ -3145,13 +3623,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["LabelUseList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -3274,8 +3753,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path?: never;
@@ -3283,13 +3762,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["LoginList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -3346,6 +3826,288 @@ export interface operations {
             header?: never;
             path: {
                 login: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-me-passkeys": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before. */
+                after?: string;
+                /** @description How many items. */
+                limit?: number;
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyList"];
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-me-passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPasskeyInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Passkey"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-me-passkeys-challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Challenge"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-me-passkeys-passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                passkey: string;
             };
             cookie?: never;
         };
@@ -3483,6 +4245,214 @@ export interface operations {
             };
         };
     };
+    "put-me-totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetTOTPInputBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-me-totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewTOTP"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-orders": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before. */
+                after?: string;
+                /** @description How many items. */
+                limit?: number;
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
+                /** @description Orders in this state; failed means those that failed, expired or were lost. */
+                state?: "waiting" | "running" | "failed";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderOnHostList"];
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-orders-order": {
         parameters: {
             query?: never;
@@ -3567,8 +4537,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
                 /** @description How the names begin. */
                 prefix?: string;
             };
@@ -3578,13 +4548,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["PackageNameList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -3642,8 +4613,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
                 /** @description The package's name. */
                 name?: string;
                 /** @description Or the name of the package that it was built from, which advisories go by. */
@@ -3663,13 +4634,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["PackageOnHostList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -3740,6 +4712,71 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OrderedList"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-server": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerInfo"];
                 };
             };
             /** @description Bad Request */
@@ -3922,6 +4959,53 @@ export interface operations {
             };
         };
     };
+    "post-session-passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Challenge"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-summary": {
         parameters: {
             query?: never;
@@ -3994,8 +5078,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path?: never;
@@ -4003,13 +5087,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["TokenList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -4203,6 +5288,82 @@ export interface operations {
             };
         };
     };
+    "get-trend": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before. */
+                after?: string;
+                /** @description How many items. */
+                limit?: number;
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
+                /** @description For how many days back. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PointList"];
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-updates": {
         parameters: {
             query?: {
@@ -4210,8 +5371,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
                 /** @description A part of the name. */
                 q?: string;
                 /** @description The source of updates: apt, docker. */
@@ -4231,13 +5392,92 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["OfferList"];
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-updates-groups": {
+        parameters: {
+            query: {
+                /** @description The next of the page before. */
+                after?: string;
+                /** @description How many items. */
+                limit?: number;
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
+                /** @description What the updates of a group have in common. */
+                by: "package" | "source" | "label";
+                /** @description The label whose values are groups, where they are by label. */
+                label?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OfferGroupList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -4372,8 +5612,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path: {
@@ -4384,13 +5624,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["OnHostList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };
@@ -4457,8 +5698,8 @@ export interface operations {
                 after?: string;
                 /** @description How many items. */
                 limit?: number;
-                /** @description csv gives the whole list, from after on. */
-                format?: "json" | "csv";
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
             };
             header?: never;
             path?: never;
@@ -4466,13 +5707,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of the list, or all of it as CSV. */
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["UserList"];
+                    "application/jsonl": string;
                     "text/csv": string;
                 };
             };

@@ -24,6 +24,12 @@ export type User = S['User']
 export type Key = S['Key']
 export type Login = S['Login']
 export type Group = S['Group']
+export type NewTOTP = S['NewTOTP']
+export type Deed = S['Deed']
+export type Point = S['Point']
+export type OfferGroup = S['OfferGroup']
+export type OrderOnHost = S['OrderOnHost']
+export type ServerInfo = S['ServerInfo']
 
 // Page is a page of any list.
 export type Page<T> = { items: T[]; next?: string }

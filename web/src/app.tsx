@@ -1,22 +1,26 @@
 import { useQuery } from '@tanstack/react-query'
-import { type ReactNode, useEffect } from 'react'
+import { type ReactNode, useCallback, useEffect, useState } from 'react'
 import { Problem, told } from '../core/client.ts'
 import { plain } from '../core/format.ts'
 import type { Caller } from '../core/types.ts'
 import { ask, cache, client } from './api.ts'
 import { Empty, Failed, Loading } from './components/bits.tsx'
 import { listen, useLine } from './live.ts'
+import { Palette } from './components/palette.tsx'
 import { Add } from './pages/add.tsx'
+import { Audit } from './pages/audit.tsx'
 import { History } from './pages/history.tsx'
 import { Host } from './pages/host.tsx'
 import { Hosts } from './pages/hosts.tsx'
 import { Images } from './pages/images.tsx'
 import { Overview } from './pages/overview.tsx'
 import { Packages } from './pages/packages.tsx'
-import { Settings } from './pages/settings.tsx'
+import { Settings } from './pages/settings/settings.tsx'
 import { SignIn } from './pages/sign-in.tsx'
 import { Update, Updates } from './pages/updates.tsx'
+import { Work } from './pages/work.tsx'
 import { go, Link, useLocation } from './router.tsx'
+import { may } from './who.ts'
 
 const menu: [path: string, text: string][] = [
   ['/', 'Overview'],
@@ -25,6 +29,7 @@ const menu: [path: string, text: string][] = [
   ['/images', 'Images'],
   ['/packages', 'Packages'],
   ['/history', 'History'],
+  ['/work', 'Work'],
   ['/settings', 'Settings'],
 ]
 
@@ -49,6 +54,10 @@ function page(path: string, me: Caller): ReactNode {
           return <Packages />
         case 'history':
           return <History />
+        case 'work':
+          return <Work />
+        case 'audit':
+          return <Audit me={me} />
         case 'add':
           return <Add me={me} />
         case 'settings':
@@ -69,20 +78,22 @@ function page(path: string, me: Caller): ReactNode {
 // typing says whether a key is for a field.
 const typing = (e: KeyboardEvent) => e.target instanceof HTMLElement && (e.target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName))
 
-// useKeys: / goes to the search of the page.
-function useKeys() {
+// useKeys: / goes to the search of the page, or to that of everything where the page has none; Ctrl K always to the latter.
+function useKeys(search: () => void) {
   useEffect(() => {
     const pressed = (e: KeyboardEvent) => {
-      if (e.key !== '/' || e.ctrlKey || e.metaKey || e.altKey || typing(e)) return
-      const field = document.querySelector<HTMLInputElement>('[data-search]')
-      if (!field) return
+      const everything = e.key === 'k' && (e.ctrlKey || e.metaKey) && !e.altKey
+      const here = e.key === '/' && !e.ctrlKey && !e.metaKey && !e.altKey && !typing(e)
+      if (!everything && !here) return
       e.preventDefault()
+      const field = here ? document.querySelector<HTMLInputElement>('[data-search]') : null
+      if (!field) return search()
       field.focus()
       field.select()
     }
     addEventListener('keydown', pressed)
     return () => removeEventListener('keydown', pressed)
-  }, [])
+  }, [search])
 }
 
 export function App() {
@@ -102,7 +113,12 @@ export function App() {
 
 function Shell({ me }: { me: Caller }) {
   const { path } = useLocation()
-  useKeys()
+  const [searching, setSearching] = useState(false)
+  const search = useCallback(() => setSearching(true), [])
+  const close = useCallback(() => setSearching(false), [])
+  useKeys(search)
+  const pages: [string, string][] = may(me, 'administer') ? [...menu.slice(0, -1), ['/audit', 'Audit'], ...menu.slice(-1)] : menu
+  const all: [string, string][] = may(me, 'administer') ? [...pages, ['/add', 'Add hosts']] : pages
   async function signOut() {
     try {
       await told(client.DELETE('/session'))
@@ -126,17 +142,21 @@ function Shell({ me }: { me: Caller }) {
           RedFlag
         </Link>
         <nav aria-label="Pages">
-          {menu.map(([to, text]) => (
+          {pages.map(([to, text]) => (
             <Link key={to} href={to} aria-current={(to === '/' ? path === '/' : path.startsWith(to)) ? 'page' : undefined}>
               {text}
             </Link>
           ))}
         </nav>
         <div className="who">
+          <button className="find" onClick={search} aria-keyshortcuts="Control+K">
+            Search <kbd>/</kbd>
+          </button>
           <span className="quiet">{plain(me.name)}</span>
           <button onClick={() => void signOut()}>Sign out</button>
         </div>
       </header>
+      <Palette pages={all} open={searching} close={close} />
       <Lost />
       <main id="main" tabIndex={-1}>
         {page(path, me)}

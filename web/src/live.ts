@@ -30,6 +30,8 @@ export function useLine(): { line: Line; since: number } {
 // Several changes within this time are one for the page.
 const together = 1000
 const again = 5000
+// patience is how much longer than an answer took the next one is waited for.
+const patience = 4
 
 // listen asks anew for what has changed, until it is ended.
 export function listen(): () => void {
@@ -39,12 +41,18 @@ export function listen(): () => void {
   let flush: ReturnType<typeof setTimeout> | undefined
   const changed = (keys: string[]) => {
     for (const k of keys) waiting.add(k)
-    flush ??= setTimeout(() => {
-      const keys = waiting
-      waiting = new Set()
-      flush = undefined
-      void cache.invalidateQueries({ predicate: (q) => keys.has(String(q.queryKey[0])) })
-    }, together)
+    flush ??= setTimeout(() => void refresh(), pause)
+  }
+  let pause = together
+  // What is shown is asked for again; after a long answer it is left alone for longer.
+  const refresh = async () => {
+    const keys = waiting
+    waiting = new Set()
+    const began = performance.now()
+    await cache.invalidateQueries({ predicate: (q) => keys.has(String(q.queryKey[0])) })
+    pause = Math.max(together, patience * (performance.now() - began))
+    flush = undefined
+    if (waiting.size > 0) changed([])
   }
   const open = () => {
     source = new EventSource('/api/v1/events')

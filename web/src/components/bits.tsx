@@ -18,7 +18,7 @@ export function Time({ at }: { at: string | undefined }) {
 }
 
 // signs stand beside a state's word, for who does not see its colour.
-const signs: Record<string, string> = { unknown: '?', security: '!', outdated: '↑', current: '✓' }
+const signs: Record<string, string> = { unknown: '?', security: '!', outdated: '↑', current: '✓', waiting: '…', running: '▸' }
 
 export function State({ of, children }: { of: string; children?: ReactNode }) {
   return (
@@ -156,13 +156,40 @@ export function useTitle(title: string) {
   }, [title])
 }
 
-// Csv is where a list can be had whole.
-export function Csv({ path, filter }: { path: string; filter?: Record<string, string | undefined> }) {
-  const q = new URLSearchParams({ format: 'csv' })
-  for (const [k, v] of Object.entries(filter ?? {})) if (v) q.set(k, v)
+// Export is where a list can be had whole.
+export function Export({ path, filter }: { path: string; filter?: Record<string, string | undefined> }) {
+  const href = (format: string) => {
+    const q = new URLSearchParams({ format })
+    for (const [k, v] of Object.entries(filter ?? {})) if (v) q.set(k, v)
+    return `/api/v1${path}?${q}`
+  }
   return (
-    <a className="button" href={`/api/v1${path}?${q}`} download>
-      CSV
-    </a>
+    <span className="export" role="group" aria-label="The whole list as a file">
+      <a className="button" href={href('csv')} download>
+        CSV
+      </a>
+      <a className="button" href={href('jsonl')} download title="JSON lines: an object a line">
+        JSON
+      </a>
+    </span>
+  )
+}
+
+// Number is a count, quiet where there is nothing.
+export function Number({ of }: { of: number }) {
+  return of ? <>{of.toLocaleString('en-GB')}</> : <span className="quiet">0</span>
+}
+
+// Facts are names with their values.
+export function Facts({ rows }: { rows: [name: string, value: ReactNode][] }) {
+  return (
+    <dl>
+      {rows.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{(typeof value === 'string' ? plain(value) : value) || <span className="quiet">none</span>}</dd>
+        </div>
+      ))}
+    </dl>
   )
 }

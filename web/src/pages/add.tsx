@@ -1,22 +1,12 @@
 import { useInfiniteQuery, useMutation } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { told } from '../../core/client.ts'
-import { plain } from '../../core/format.ts'
+import { plain, readLabels } from '../../core/format.ts'
 import type { Caller, NewToken } from '../../core/types.ts'
 import { ask, client } from '../api.ts'
 import { Copy, Empty, Failed, Field, State, Time, Title, useTitle } from '../components/bits.tsx'
 import { Link } from '../router.tsx'
 import { may } from '../who.ts'
-
-// labels reads site=berlin, env=prod.
-function labels(text: string): Record<string, string> {
-  const out: Record<string, string> = {}
-  for (const part of text.split(',')) {
-    const [name, ...value] = part.split('=')
-    if (name?.trim()) out[name.trim()] = value.join('=').trim()
-  }
-  return out
-}
 
 export function Add({ me }: { me: Caller }) {
   useTitle('Add hosts')
@@ -29,7 +19,7 @@ export function Add({ me }: { me: Caller }) {
   function submit(e: FormEvent<HTMLFormElement>) {
     e.preventDefault()
     const form = new FormData(e.currentTarget)
-    make.mutate({ seats: Number(form.get('seats')), minutes: Number(form.get('hours')) * 60, labels: labels(String(form.get('labels'))) })
+    make.mutate({ seats: Number(form.get('seats')), minutes: Number(form.get('hours')) * 60, labels: readLabels(String(form.get('labels'))) })
   }
   return (
     <>

@@ -1,6 +1,6 @@
 import { plain } from '../../core/format.ts'
 import { ask } from '../api.ts'
-import { Choice, Csv, Empty, Marks, Step, Time, Title, useTitle } from '../components/bits.tsx'
+import { Choice, Export, Empty, Marks, Step, Time, Title, useTitle } from '../components/bits.tsx'
 import { List } from '../components/list.tsx'
 import { Link, useParam } from '../router.tsx'
 
@@ -13,7 +13,7 @@ export function History() {
   const appeared = what === 'appeared'
   return (
     <>
-      <Title aside={<Csv path={appeared ? '/appeared' : '/history'} />}>History</Title>
+      <Title aside={<Export path={appeared ? '/appeared' : '/history'} />}>History</Title>
       <Choice name="what" label="What" choices={[['', 'What left'], ['appeared', 'What appeared']]} />
       {appeared ? (
         <List

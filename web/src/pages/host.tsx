@@ -1,9 +1,10 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
+import type { FormEvent } from 'react'
 import { told } from '../../core/client.ts'
-import { bytes, count, plain } from '../../core/format.ts'
+import { bytes, count, labelText, plain, readLabels } from '../../core/format.ts'
 import type { Caller, Finding, Host as HostType, Order, Update } from '../../core/types.ts'
 import { ask, cache, client } from '../api.ts'
-import { Choice, Copy, Csv, Empty, Failed, Loading, Marks, State, Step, Time, Title, useTitle } from '../components/bits.tsx'
+import { Choice, Copy, Export, Empty, Facts, Failed, Field, Loading, Marks, State, Step, Time, Title, useTitle } from '../components/bits.tsx'
 import { List } from '../components/list.tsx'
 import { Link, go, useParam } from '../router.tsx'
 import { may } from '../who.ts'
@@ -35,7 +36,7 @@ export function Host({ id, me }: { id: string; me: Caller }) {
       {tab === 'packages' && <Packages id={id} />}
       {tab === 'containers' && <Containers id={id} />}
       {tab === 'history' && <HostHistory id={id} />}
-      {tab === 'facts' && <Facts host={h} me={me} />}
+      {tab === 'facts' && <About host={h} me={me} />}
     </>
   )
 }
@@ -162,7 +163,7 @@ function Packages({ id }: { id: string }) {
   return (
     <>
       <div className="filters">
-        <Csv path={`/hosts/${id}/packages`} />
+        <Export path={`/hosts/${id}/packages`} />
       </div>
       <List
         label="Packages"
@@ -214,34 +215,29 @@ function HostHistory({ id }: { id: string }) {
   )
 }
 
-function Facts({ host: h, me }: { host: HostType; me: Caller }) {
+function About({ host: h, me }: { host: HostType; me: Caller }) {
   const forget = useMutation({
     mutationFn: () => told(client.DELETE('/hosts/{host}', { params: { path: { host: h.id } } })),
     onSuccess: () => go('/hosts'),
   })
-  const rows: [string, string | undefined][] = [
-    ['System', h.facts.os],
-    ['Kernel', h.facts.kernel],
-    ['Architecture', h.facts.arch],
-    ['Virtualisation', h.facts.virtualisation],
-    ['Addresses', h.facts.addresses.join(', ')],
-    ['Engines', (h.facts.engines ?? []).map((e) => `${e.name} ${e.version}`).join(', ')],
-    ['Booted', h.facts.booted_at && new Date(h.facts.booted_at).toLocaleString()],
-    ['Reports from', h.address],
-    ['Agent', h.agent],
-    ['In the fleet since', new Date(h.enrolled_at).toLocaleString()],
-    ['Labels', Object.entries(h.labels ?? {}).map(([k, v]) => `${k}=${v}`).join(', ')],
-  ]
   return (
     <>
-      <dl>
-        {rows.map(([k, v]) => (
-          <div key={k}>
-            <dt>{k}</dt>
-            <dd>{v ? plain(v) : <span className="quiet">none</span>}</dd>
-          </div>
-        ))}
-      </dl>
+      <Facts
+        rows={[
+          ['System', h.facts.os],
+          ['Kernel', h.facts.kernel],
+          ['Architecture', h.facts.arch],
+          ['Virtualisation', h.facts.virtualisation],
+          ['Addresses', h.facts.addresses.join(', ')],
+          ['Engines', (h.facts.engines ?? []).map((e) => `${e.name} ${e.version}`).join(', ')],
+          ['Booted', h.facts.booted_at && new Date(h.facts.booted_at).toLocaleString()],
+          ['Reports from', h.address],
+          ['Agent', h.agent],
+          ['In the fleet since', new Date(h.enrolled_at).toLocaleString()],
+        ]}
+      />
+      <Labels host={h} me={me} />
+      <h2>ID</h2>
       <Copy text={h.id} label="the host's ID" />
       {may(me, 'administer') && (
         <p>
@@ -257,6 +253,36 @@ function Facts({ host: h, me }: { host: HostType; me: Caller }) {
         </p>
       )}
       {forget.isError && <Failed error={forget.error} />}
+    </>
+  )
+}
+
+// Labels are what hosts are chosen by.
+function Labels({ host: h, me }: { host: HostType; me: Caller }) {
+  const text = labelText(h.labels ?? {})
+  const set = useMutation({
+    mutationFn: (labels: Record<string, string>) => told(client.PUT('/hosts/{host}/labels', { params: { path: { host: h.id } }, body: { labels } })),
+    onSuccess: () => cache.invalidateQueries({ queryKey: ['host', h.id] }),
+  })
+  function submit(e: FormEvent<HTMLFormElement>) {
+    e.preventDefault()
+    set.mutate(readLabels(String(new FormData(e.currentTarget).get('labels'))))
+  }
+  return (
+    <>
+      <h2>Labels</h2>
+      {may(me, 'operate') ? (
+        <form onSubmit={submit} className="inline" key={text}>
+          <Field label="Labels of this host" hint="site=berlin, env=prod">
+            {(id) => <input id={id} name="labels" defaultValue={text} maxLength={4000} size={40} />}
+          </Field>
+          <button disabled={set.isPending}>Save</button>
+        </form>
+      ) : (
+        <p>{plain(text) || <span className="quiet">none</span>}</p>
+      )}
+      {set.isSuccess && <p role="status">Saved.</p>}
+      {set.isError && <Failed error={set.error} />}
     </>
   )
 }

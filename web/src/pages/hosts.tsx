@@ -1,9 +1,10 @@
+import { useQuery } from '@tanstack/react-query'
 import { plain } from '../../core/format.ts'
 import type { Host } from '../../core/types.ts'
 import { ask } from '../api.ts'
-import { Choice, Csv, Empty, Search, State, Time, Title, useTitle } from '../components/bits.tsx'
+import { Choice, Export, Empty, Number as Count, Search, State, Time, Title, useTitle } from '../components/bits.tsx'
 import { type Column, List } from '../components/list.tsx'
-import { Link, useLocation } from '../router.tsx'
+import { Link, useLocation, useParam } from '../router.tsx'
 
 const columns: Column<Host>[] = [
   {
@@ -31,8 +32,8 @@ const columns: Column<Host>[] = [
       </>
     ),
   },
-  { head: 'Security', width: '6.5rem', number: true, sort: 'security', cell: (h) => h.security || <span className="quiet">0</span> },
-  { head: 'Updates', width: '6.5rem', number: true, sort: 'updates', cell: (h) => h.updates || <span className="quiet">0</span> },
+  { head: 'Security', width: '6.5rem', number: true, sort: 'security', cell: (h) => <Count of={h.security} /> },
+  { head: 'Updates', width: '6.5rem', number: true, sort: 'updates', cell: (h) => <Count of={h.updates} /> },
   { head: 'System', width: 'minmax(8rem, 1.4fr)', cell: (h) => <span className="quiet">{plain(h.facts.os)}</span> },
   { head: 'Seen', width: '7.5rem', sort: 'seen', cell: (h) => <Time at={h.seen_at} /> },
 ]
@@ -46,7 +47,7 @@ export function Hosts() {
       <Title
         aside={
           <>
-            <Csv path="/hosts" filter={filter} />
+            <Export path="/hosts" filter={filter} />
             <Link className="button main" href="/add">
               Add hosts
             </Link>
@@ -59,6 +60,7 @@ export function Hosts() {
         <Search name="q" label="Search hosts by name" placeholder="Name" />
         <Choice name="state" label="State" choices={[['', 'All'], ['unknown', 'Unknown'], ['security', 'Security'], ['outdated', 'Outdated'], ['current', 'Current']]} />
         <Search name="label" label="Label query" placeholder="env=prod,role!=db" />
+        <ByGroup />
         {(params.get('reboot') || params.get('restart')) && <Choice name={params.get('reboot') ? 'reboot' : 'restart'} label="Needs" choices={[['', 'All'], ['yes', params.get('reboot') ? 'To reboot' : 'To restart']]} />}
       </div>
       <List
@@ -76,5 +78,23 @@ export function Hosts() {
         }
       />
     </>
+  )
+}
+
+// ByGroup chooses hosts by a label query that was saved.
+function ByGroup() {
+  const [label, set] = useParam('label')
+  const { data } = useQuery(ask.groups())
+  const groups = data?.items ?? []
+  if (groups.length === 0) return null
+  return (
+    <select className="group" aria-label="Group" value={groups.some((g) => g.query === label) ? label : ''} onChange={(e) => set(e.target.value)}>
+      <option value="">Any group</option>
+      {groups.map((g) => (
+        <option key={g.id} value={g.query}>
+          {plain(g.name)}
+        </option>
+      ))}
+    </select>
   )
 }

@@ -1,7 +1,8 @@
-import { plain } from '../../core/format.ts'
+import { useQuery } from '@tanstack/react-query'
+import { plain, span } from '../../core/format.ts'
 import type { Image, ImageOnHost } from '../../core/types.ts'
 import { ask } from '../api.ts'
-import { Choice, Csv, Empty, Search, Time, Title, useTitle } from '../components/bits.tsx'
+import { Choice, Export, Empty, Search, Time, Title, useTitle } from '../components/bits.tsx'
 import { type Column, List } from '../components/list.tsx'
 import { Link, to, useLocation } from '../router.tsx'
 
@@ -43,7 +44,7 @@ export function Images() {
   if (name)
     return (
       <>
-        <Title aside={<Csv path="/images/hosts" filter={{ name }} />}>{plain(name)}</Title>
+        <Title aside={<Export path="/images/hosts" filter={{ name }} />}>{plain(name)}</Title>
         <p>
           <Link href="/images">All images</Link>
         </p>
@@ -53,12 +54,25 @@ export function Images() {
   const filter = { q: params.get('q') ?? undefined, answer: params.get('answer') ?? undefined }
   return (
     <>
-      <Title aside={<Csv path="/images" filter={filter} />}>Images</Title>
+      <Title aside={<Export path="/images" filter={filter} />}>Images</Title>
+      <Budgets />
       <div className="filters">
         <Search name="q" label="Search images by name" placeholder="Name" />
         <Choice name="answer" label="Answer" choices={[['', 'All'], ['update', 'Update'], ['unknown', 'Unknown'], ['gone', 'Gone'], ['pinned', 'Pinned'], ['local', 'Local'], ['current', 'Current']]} />
       </div>
       <List label="Images" asked={ask.images(filter)} columns={columns} id={(i) => i.name + ' ' + i.platform} empty={<Empty>No image is like that.</Empty>} />
     </>
+  )
+}
+
+// Budgets says what registries have left for this server.
+function Budgets() {
+  const { data } = useQuery({ ...ask.server(), staleTime: 60_000 })
+  const list = (data?.budgets ?? []).filter((b) => b.limit > 0)
+  if (list.length === 0) return null
+  return (
+    <p className="quiet">
+      {list.map((b) => `${plain(b.host)}: ${b.remaining} of ${b.limit} pulls left in ${span(b.window_seconds)}`).join(' · ')}
+    </p>
   )
 }

@@ -4,6 +4,22 @@ import type { Summary } from '../../core/types.ts'
 import { ask } from '../api.ts'
 import { Empty, Failed, Loading, State, Title, useTitle } from '../components/bits.tsx'
 import { Link } from '../router.tsx'
+import { Trend } from './trend.tsx'
+
+// ages says for how long security updates are pending.
+function ages(s: Summary): string {
+  const a = s.security_age
+  const parts: [number, string][] = [
+    [a.older, 'for more than 30 days'],
+    [a.month, 'for more than a week'],
+    [a.week, 'for more than a day'],
+    [a.day, 'since today'],
+  ]
+  return parts
+    .filter(([n]) => n > 0)
+    .map(([n, text]) => `${n.toLocaleString('en-GB')} ${text}`)
+    .join(', ')
+}
 
 type Line = { n: number; state: string; text: string; detail: string; href: string }
 
@@ -12,13 +28,16 @@ function attention(s: Summary): Line[] {
   const lines: Line[] = [
     { n: s.states['unknown'] ?? 0, state: 'unknown', text: `${count(s.states['unknown'] ?? 0, 'host')} unknown`, detail: 'silent, or could not look: they may be worse than what is known', href: '/hosts?state=unknown' },
     { n: s.clones, state: 'unknown', text: `${count(s.clones, 'identity', 'identities')} used by two machines`, detail: 'a copied disk: let one of them join anew', href: '/hosts?state=unknown' },
-    { n: s.security, state: 'security', text: `${count(s.security, 'security update')}`, detail: 'pending, over all hosts', href: '/updates?security=true' },
+    { n: s.security, state: 'security', text: `${count(s.security, 'security update')}`, detail: ages(s), href: '/updates?security=true&sort=first_seen' },
+    { n: s.orders.failed, state: 'security', text: `${count(s.orders.failed, 'order')} failed`, detail: 'within a day: something that was asked of a host was not done', href: '/work?state=failed' },
     { n: s.reboot['yes'] ?? 0, state: 'outdated', text: `${count(s.reboot['yes'] ?? 0, 'host')} to reboot`, detail: 'updates that are installed take effect then', href: '/hosts?reboot=yes' },
     { n: s.restart['yes'] ?? 0, state: 'outdated', text: `${count(s.restart['yes'] ?? 0, 'host')} with services to restart`, detail: 'they still run replaced files', href: '/hosts?restart=yes' },
     { n: s.images['update'] ?? 0, state: 'outdated', text: `${count(s.images['update'] ?? 0, 'image update')}`, detail: 'container images with newer content', href: '/images?answer=update' },
     { n: s.images['unknown'] ?? 0, state: 'unknown', text: `${count(s.images['unknown'] ?? 0, 'image')} unknown`, detail: 'their registry could not be asked', href: '/images?answer=unknown' },
     { n: s.updates - s.security, state: 'outdated', text: `${count(s.updates - s.security, 'other update')}`, detail: 'pending, over all hosts', href: '/updates' },
     { n: s.blocked, state: 'outdated', text: `${count(s.blocked, 'update')} blocked`, detail: 'held, phased or kept back', href: '/updates?blocked=true' },
+    { n: s.orders.running, state: 'running', text: `${count(s.orders.running, 'order')} running`, detail: 'hosts are at work', href: '/work?state=running' },
+    { n: s.orders.waiting, state: 'waiting', text: `${count(s.orders.waiting, 'order')} waiting`, detail: 'until their hosts come for them', href: '/work?state=waiting' },
   ]
   return lines.filter((l) => l.n > 0)
 }
@@ -43,7 +62,7 @@ export function Overview() {
   const lines = attention(s)
   return (
     <>
-      <Title>{lines.length === 0 ? 'All is well' : 'What needs attention'}</Title>
+      <Title>{lines.every((l) => l.state === 'waiting' || l.state === 'running') ? 'All is well' : 'What needs attention'}</Title>
       <div className="bar" role="img" aria-label={states.map((k) => `${s.states[k] ?? 0} ${k}`).join(', ')}>
         {states.map((k) => (s.states[k] ? <span key={k} className={k} style={{ flexGrow: s.states[k] }} /> : null))}
       </div>
@@ -73,8 +92,9 @@ export function Overview() {
           ))}
         </ul>
       )}
+      <Trend />
       <p className="quiet">
-        {s.packages.toLocaleString('en-GB')} packages and {s.containers.toLocaleString('en-GB')} containers are watched.
+        {s.packages.toLocaleString('en-GB')} packages and {s.containers.toLocaleString('en-GB')} containers are watched. {count(s.agents_waiting, 'agent')} can be asked at once.
       </p>
     </>
   )

@@ -1,6 +1,6 @@
 import { plain } from '../../core/format.ts'
 import { ask } from '../api.ts'
-import { Csv, Empty, Search, Title, useTitle } from '../components/bits.tsx'
+import { Export, Empty, Search, Title, useTitle } from '../components/bits.tsx'
 import { List } from '../components/list.tsx'
 import { Link, to, useLocation } from '../router.tsx'
 
@@ -12,7 +12,7 @@ export function Packages() {
   const prefix = params.get('prefix') ?? undefined
   return (
     <>
-      <Title aside={<Csv path="/packages" filter={{ prefix }} />}>Packages</Title>
+      <Title aside={<Export path="/packages" filter={{ prefix }} />}>Packages</Title>
       <div className="filters">
         <Search name="prefix" label="The beginning of a package's name" placeholder="Begins with" />
       </div>
@@ -36,7 +36,7 @@ function OnHosts({ name }: { name: string }) {
   const filter = { name, below: params.get('below') ?? undefined }
   return (
     <>
-      <Title aside={<Csv path="/packages/hosts" filter={filter} />}>{plain(name)}</Title>
+      <Title aside={<Export path="/packages/hosts" filter={filter} />}>{plain(name)}</Title>
       <p>
         <Link href="/packages">All packages</Link>
       </p>

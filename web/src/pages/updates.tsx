@@ -1,10 +1,12 @@
 import { useQuery } from '@tanstack/react-query'
-import { bytes, count, plain } from '../../core/format.ts'
-import type { Offer, OnHost } from '../../core/types.ts'
+import { bytes, count, plain, short } from '../../core/format.ts'
+import type { Filter } from '../../core/queries.ts'
+import type { Offer, OnHost, Update as UpdateType } from '../../core/types.ts'
 import { ask } from '../api.ts'
-import { Choice, Csv, Empty, Failed, Loading, Marks, Search, Step, Time, Title, useTitle } from '../components/bits.tsx'
+import { Choice, Export, Empty, Facts, Failed, Loading, Marks, Search, Step, Time, Title, useTitle } from '../components/bits.tsx'
 import { type Column, List } from '../components/list.tsx'
-import { Link, useLocation } from '../router.tsx'
+import { Link, to, useLocation } from '../router.tsx'
+import { Grouped } from './groups.tsx'
 
 const columns: Column<Offer>[] = [
   {
@@ -27,19 +29,100 @@ const columns: Column<Offer>[] = [
 export function Updates() {
   useTitle('Updates')
   const { params } = useLocation()
+  const by = params.get('by') ?? ''
   const filter = Object.fromEntries(['q', 'source', 'kind', 'security', 'blocked', 'sort'].map((k) => [k, params.get(k) ?? undefined]))
   return (
     <>
-      <Title aside={<Csv path="/updates" filter={filter} />}>Updates</Title>
+      <Title aside={by ? undefined : <Export path="/updates" filter={filter} />}>Updates</Title>
+      <div className="filters">
+        <Choice name="by" label="By" choices={[['', 'By update'], ['package', 'Package'], ['host', 'Host'], ['source', 'Source'], ['label', 'Label']]} />
+      </div>
+      {by ? <Grouped by={by} /> : <Flat filter={filter} filtered={params.size > 0} />}
+    </>
+  )
+}
+
+function Flat({ filter, filtered }: { filter: Filter; filtered: boolean }) {
+  return (
+    <>
       <div className="filters">
         <Search name="q" label="Search updates by name" placeholder="Name" />
         <Choice name="security" label="Security" choices={[['', 'All'], ['true', 'Security']]} />
         <Choice name="source" label="Source" choices={[['', 'Every source'], ['apt', 'apt'], ['docker', 'docker'], ['podman', 'podman']]} />
         <Choice name="blocked" label="Blocked" choices={[['', 'Any'], ['true', 'Blocked']]} />
       </div>
-      <List label="Updates" asked={ask.updates(filter)} columns={columns} id={(o) => String(o.id)} empty={<Empty>{params.size ? 'No update is like that.' : 'No updates are pending on any host that is known.'}</Empty>} />
+      <List label="Updates" asked={ask.updates(filter)} columns={columns} id={(o) => String(o.id)} empty={<Empty>{filtered ? 'No update is like that.' : 'No updates are pending on any host that is known.'}</Empty>} />
     </>
   )
+}
+
+// ImageDetails is what is known of the newer image beside its digest.
+function ImageDetails({ update: u }: { update: UpdateType }) {
+  const links: [string | undefined, string][] = [
+    [u.release_notes, 'Release notes'],
+    [u.source_url, 'Source code'],
+  ]
+  return (
+    <>
+      {u.note && <p className="note">{plain(u.note)}</p>}
+      <Facts
+        rows={[
+          ['What to do', kinds[u.kind ?? '']],
+          ['Platform', u.platform],
+          ['Runs', [u.from_version, plain(short(u.from))].filter(Boolean).join(', ')],
+          ['The one that runs was built', u.from_created && <Time at={u.from_created} />],
+          ['On offer', [u.to_version, plain(short(u.to))].filter(Boolean).join(', ')],
+          ['The newer one was built', u.to_created && <Time at={u.to_created} />],
+        ]}
+      />
+      <p>
+        <Link href={to('/images', { name: u.name })}>Where this image runs</Link>
+        {links.map(
+          ([href, text]) =>
+            href &&
+            /^https?:/.test(href) && (
+              <span key={text}>
+                {' · '}
+                <a href={href} rel="noreferrer">
+                  {text}
+                </a>
+              </span>
+            ),
+        )}
+      </p>
+      {u.changes && u.changes.length > 0 && (
+        <>
+          <h2>What runs otherwise</h2>
+          <div className="scroll" tabIndex={0} role="region" aria-label="What runs otherwise">
+            <table>
+              <thead>
+                <tr>
+                  <th>What</th>
+                  <th>Until now</th>
+                  <th>After the update</th>
+                </tr>
+              </thead>
+              <tbody>
+                {u.changes.map((c) => (
+                  <tr key={c.what}>
+                    <td>{plain(c.what)}</td>
+                    <td>{c.from ? <code>{plain(c.from)}</code> : <span className="quiet">none</span>}</td>
+                    <td>{c.to ? <code>{plain(c.to)}</code> : <span className="quiet">none</span>}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        </>
+      )}
+    </>
+  )
+}
+
+const kinds: Record<string, string> = {
+  rebuild: 'Pull the tag again: it has other content now',
+  recreate: 'Create the containers again: newer content is here already',
+  version: 'Change the tag: a higher version is there',
 }
 
 const onHosts: Column<OnHost>[] = [
@@ -56,20 +139,14 @@ export function Update({ id }: { id: number }) {
   const u = o.update
   return (
     <>
-      <Title aside={<Csv path={`/updates/${id}/hosts`} />}>{plain(u.name)}</Title>
+      <Title aside={<Export path={`/updates/${id}/hosts`} />}>{plain(u.name)}</Title>
       <p>
         <Step update={u} /> <Marks update={u} />
       </p>
       <p className="quiet">
         {plain(u.summary)} {u.origin && `From ${plain(u.origin)}.`} {bytes(u.size)} · on {count(o.hosts, 'host')}, the first time <Time at={o.first_seen} />
       </p>
-      {u.release_notes && /^https?:/.test(u.release_notes) && (
-        <p>
-          <a href={u.release_notes} rel="noreferrer">
-            Release notes
-          </a>
-        </p>
-      )}
+      {u.kind && <ImageDetails update={u} />}
       <List label="Hosts that have it on offer" asked={ask.updateHosts(id)} columns={onHosts} id={(h) => h.host + h.update.arch} empty={<Empty>No host has it on offer any more.</Empty>} />
     </>
   )
