@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -136,16 +137,43 @@ func (s *stage) obey() error {
 	return err
 }
 
-func (s *stage) viewer() (link string, err error) {
+// link adds a person and gives a link that signs in, at an address with a name: passkeys are for names.
+func (s *stage) link(name string, role access.Role) (link string, err error) {
 	err = s.withStore(func(db *store.Store) error {
-		u, err := db.NewUser(s.Context(), "vera", access.Viewer, "", time.Now())
+		u, err := db.NewUser(s.Context(), name, role, "", time.Now())
 		if err != nil {
 			return err
 		}
-		link, err = linkFor(s.Context(), db, "http://"+s.listen, u)
+		_, port, _ := strings.Cut(s.listen, ":")
+		link, err = linkFor(s.Context(), db, "http://localhost:"+port, u)
 		return err
 	})
 	return link, err
+}
+
+// expire ends a person's sessions, as time does.
+func (s *stage) expire(name string) error {
+	return s.withStore(func(db *store.Store) error {
+		u, _, err := db.UserByName(s.Context(), name)
+		if err != nil {
+			return err
+		}
+		logins, err := db.Logins(s.Context(), u.ID)
+		for _, l := range logins {
+			err = errors.Join(err, db.EndLogin(s.Context(), u.ID, l.ID))
+		}
+		return err
+	})
+}
+
+// huge reports texts that are as long as they can be, and want to be more than text.
+func (s *stage) huge() error {
+	long := strings.Repeat(hostile+"\u202e\u2066\x1b[31m", 1<<20/40)
+	s.view.Findings[0].Updates = append(s.view.Findings[0].Updates,
+		model.Update{Source: "apt", Name: "zz-huge", Arch: "amd64", From: "1", To: "2", Summary: long, Blocked: model.KeptBack, BlockedBecause: long})
+	s.view.Findings[0].Because = "\u202e" + hostile
+	s.view.Host.OS = long
+	return s.round()
 }
 
 // ServeHTTP does what the script asks for.
@@ -165,7 +193,13 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/back":
 		s.start()
 	case "/viewer":
-		answer, err = s.viewer()
+		answer, err = s.link("vera", access.Viewer)
+	case "/owner":
+		answer, err = s.link("olga", access.Admin)
+	case "/expire":
+		err = s.expire("olga")
+	case "/huge":
+		err = s.huge()
 	default:
 		err = fmt.Errorf("the script asks for %s", r.URL.Path)
 	}

@@ -53,6 +53,8 @@ type API struct {
 	cfg  Config
 	huma huma.API
 	mux  *http.ServeMux
+
+	heartbeat time.Duration
 }
 
 // arraysAreNeverNull sets the one thing that huma has no option for.
@@ -67,7 +69,7 @@ func New(cfg Config) *API {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &API{cfg: cfg, mux: http.NewServeMux()}
+	a := &API{cfg: cfg, mux: http.NewServeMux(), heartbeat: heartbeat}
 	c := huma.DefaultConfig("RedFlag", "1")
 	c.Info.Description = "What is outdated on every host of a fleet, and what can be asked of it. Lists come in pages: ask again with `after` set to the `next` of " +
 		"the page before; or whole, with `format=csv` or `format=jsonl`. Sign in with a key: `Authorization: Bearer rf_key_…`."

@@ -257,7 +257,10 @@ func TestThePeoplesRoutesTellWhatHostsSaid(t *testing.T) {
 		}
 	}
 	var offers listed[store.Offer]
-	if p.get("/updates", &offers); len(offers.Items) != 2 || offers.Items[0].Update.Name != "curl" || offers.Items[0].Hosts != 2 {
+	if p.get("/updates", &offers); len(offers.Items) != 2 || offers.Items[0].Update.Name != "openssl" {
+		t.Errorf("security comes first: %+v", offers)
+	}
+	if p.get("/updates?sort=-hosts", &offers); len(offers.Items) != 2 || offers.Items[0].Update.Name != "curl" || offers.Items[0].Hosts != 2 {
 		t.Errorf("%+v", offers)
 	}
 	var on listed[store.OnHost]

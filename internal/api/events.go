@@ -9,6 +9,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"redflag/internal/access"
 )
 
 func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
@@ -31,7 +33,7 @@ func (a *API) stream(hc huma.Context) {
 	if !send("event: hello\ndata: {}\n\n") {
 		return
 	}
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(a.heartbeat)
 	defer beat.Stop()
 	for {
 		select {
@@ -44,6 +46,9 @@ func (a *API) stream(hc huma.Context) {
 				return
 			}
 		case <-beat.C:
+			if _, err := a.Authenticate(r, access.Read); err != nil {
+				return // signed out, or out of use: no more is said
+			}
 			if !send(": %s\n\n", "still here") {
 				return
 			}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -178,5 +179,26 @@ func TestWhoDidWhatIsNoted(t *testing.T) {
 	}
 	if status, _ := p.ask(access.ScopeWrite, "GET", "/deeds", ""); status != http.StatusForbidden {
 		t.Errorf("one who is no administrator reads it: %d", status)
+	}
+}
+
+func TestAStreamEndsWithTheSession(t *testing.T) {
+	p := newPeople(t)
+	p.cfg.Server.Unlimited()
+	p.heartbeat = 20 * time.Millisecond
+	anna := p.person("anna", access.Viewer)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+Prefix+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anna(req)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
+	}
+	defer resp.Body.Close()
+	p.ask("", "DELETE", "/session", "", anna)
+	if _, err := io.ReadAll(resp.Body); err != nil { // without an end this test would have none
+		t.Error(err)
 	}
 }

@@ -267,7 +267,7 @@ func (a *API) forget(ctx context.Context, in *OfHost) (none, error) {
 	return none{}, a.cfg.Server.Forget(ctx, in.id())
 }
 
-// heartbeat keeps proxies from taking a quiet stream for a dead one.
+// heartbeat keeps proxies from taking a quiet stream for a dead one. With each it is seen whether the reader still may read.
 const heartbeat = 25 * time.Second
 
 // events is the stream of what changes.

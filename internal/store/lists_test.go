@@ -107,6 +107,9 @@ func TestUpdatesImagesAndPackagesAreListedPageByPage(t *testing.T) {
 		if got := offers(OfferFilter{Desc: true}); got != "curl:2 openssl:1" {
 			t.Error(got)
 		}
+		if got := offers(OfferFilter{Sort: "security", Desc: true}); got != "openssl:1 curl:2" {
+			t.Error(got)
+		}
 		if got := offers(OfferFilter{Security: true}); got != "openssl:1" {
 			t.Error(got)
 		}

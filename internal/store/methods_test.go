@@ -77,7 +77,7 @@ func (f *filled) reads() map[string][]func() error {
 			hosts(HostFilter{Labels: labels}, Page{}),
 		},
 		"Offers": {
-			offers(OfferFilter{}, Page{}), offers(OfferFilter{Desc: true}, after(9, 1)), offers(OfferFilter{Sort: "name"}, after("a", 1)), offers(OfferFilter{Sort: "first_seen"}, after(1, 1)),
+			offers(OfferFilter{}, Page{}), offers(OfferFilter{Desc: true}, after(9, 1)), offers(OfferFilter{Sort: "name"}, after("a", 1)), offers(OfferFilter{Sort: "first_seen"}, after(1, 1)), offers(OfferFilter{Sort: "security", Desc: true}, after(1, 9, 1)),
 			offers(OfferFilter{Text: "o", Source: "apt", Kind: fleet.Rebuild, Security: true, Blocked: true}, Page{}),
 		},
 		"Offer":      {func() error { _, e := f.Offer(f.ctx, f.offer); return e }},

@@ -31,7 +31,7 @@ type OfferFilter struct {
 	Kind     fleet.Kind
 	Security bool // only those for security
 	Blocked  bool // only those that are blocked on some host
-	// Sort is hosts, name or first_seen; hosts where it is empty.
+	// Sort is security (those for security, and by hosts), hosts, name or first_seen; hosts where it is empty.
 	Sort string
 	Desc bool
 }
@@ -51,22 +51,16 @@ func scanOffer(scan func(...any) error) (Offer, error) {
 
 // Offers gives a page of the fleet's updates, and the cursor of the next.
 func (s *Store) Offers(ctx context.Context, f OfferFilter, p Page) (offers []Offer, next string, err error) {
-	column, kinds := f.Sort, "nn"
-	switch column {
-	case "":
-		column = "hosts"
-	case "name":
-		kinds = "sn"
-	case "hosts", "first_seen":
-	default:
-		return nil, "", fmt.Errorf("%w: updates are not sorted by %q", ErrPage, fleet.Plain(f.Sort))
+	order, kinds, err := offerOrder(f.Sort)
+	if err != nil {
+		return nil, "", err
 	}
 	key, err := p.key(kinds)
 	if err != nil {
 		return nil, "", err
 	}
 	l := f.list()
-	query := `SELECT ` + offerColumns + ` FROM offers` + l.page(p, key, f.Desc, column, "id")
+	query := `SELECT ` + offerColumns + ` FROM offers` + l.page(p, key, f.Desc, order...)
 	rows := []Offer{}
 	if err := s.reader().all(ctx, func(scan func(...any) error) error {
 		o, err := scanOffer(scan)
@@ -78,9 +72,29 @@ func (s *Store) Offers(ctx context.Context, f OfferFilter, p Page) (offers []Off
 	offers, more := cut(p, rows)
 	if more {
 		last := offers[len(offers)-1]
-		next = cursor(map[string]any{"hosts": last.Hosts, "name": last.Update.Name, "first_seen": millis(last.FirstSeen)}[column], last.ID)
+		at := map[string]any{"security": number(last.Update.Security), "hosts": last.Hosts, "name": last.Update.Name, "first_seen": millis(last.FirstSeen), "id": last.ID}
+		var values []any
+		for _, column := range order {
+			values = append(values, at[column])
+		}
+		next = cursor(values...)
 	}
 	return offers, next, nil
+}
+
+// offerOrder gives the columns that updates are sorted by, and the kinds of their values.
+func offerOrder(sort string) (columns []string, kinds string, err error) {
+	switch sort {
+	case "security":
+		return []string{"security", "hosts", "id"}, "nnn", nil
+	case "name":
+		return []string{"name", "id"}, "sn", nil
+	case "", "hosts":
+		return []string{"hosts", "id"}, "nn", nil
+	case "first_seen":
+		return []string{"first_seen", "id"}, "nn", nil
+	}
+	return nil, "", fmt.Errorf("%w: updates are not sorted by %q", ErrPage, fleet.Plain(sort))
 }
 
 func (f OfferFilter) list() *list {

@@ -17,6 +17,8 @@ type Summary struct {
 	// Reboot and Restart count the hosts by whether they need one.
 	Reboot  map[fleet.Need]int `json:"reboot"`
 	Restart map[fleet.Need]int `json:"restart"`
+	// Silent counts the hosts that were not heard of for so long that it is not known any more how they are.
+	Silent int `json:"silent"`
 	// Clones counts the hosts whose identity two machines seem to use.
 	Clones int `json:"clones"`
 	// Images counts the images on hosts by their answer.
@@ -110,6 +112,9 @@ func (t *Totals) add(o Totals) {
 
 // countStale makes unknown what was counted by the word of hosts that were not seen for long.
 func (sum *Summary) countStale(ctx context.Context, c conn, stale time.Time) error {
+	if err := c.one(ctx, []any{&sum.Silent}, `SELECT COUNT(*) FROM hosts WHERE seen_at < $1`, millis(stale)); err != nil {
+		return err
+	}
 	return c.all(ctx, func(scan func(...any) error) error {
 		var state HostState
 		var n int

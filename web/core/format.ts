@@ -20,8 +20,13 @@ export function ago(when: When, now: number): string {
   return `${Math.floor(d / day)} days ago`
 }
 
+// number writes a number as people read it: 12,345. It is written so often that the browser's own way would be felt.
+export function number(n: number): string {
+  return String(n).replace(/\B(?=(\d{3})+$)/g, ',')
+}
+
 export function count(n: number, one: string, many = `${one}s`): string {
-  return `${n.toLocaleString('en-GB')} ${n === 1 ? one : many}`
+  return `${number(n)} ${n === 1 ? one : many}`
 }
 
 // span says how long a number of seconds is.

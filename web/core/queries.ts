@@ -5,8 +5,9 @@ import type { Page } from './types.ts'
 
 export type Filter = Record<string, string | undefined>
 
-// size is how many rows of a list come at once.
-const size = 200
+// few rows come first, because somebody waits for them, and then more at once.
+const first = 50
+const more = 250
 
 function clean(f: Filter): Record<string, string> {
   const out: Record<string, string> = {}
@@ -26,7 +27,7 @@ function pages<T>(key: unknown[], ask: (after: string | undefined) => Promise<Pa
 
 export function queries(c: Client) {
   // Filters come from addresses, where anything can stand; the server says so when one is wrong.
-  const q = (f: Filter, after?: string) => ({ params: { query: { ...clean(f), after, limit: size } as never } })
+  const q = (f: Filter, after?: string) => ({ params: { query: { ...clean(f), after, limit: after ? more : first } as never } })
   return {
     me: () => ({ queryKey: ['me'], queryFn: () => told(c.GET('/me')) }),
     summary: () => ({ queryKey: ['summary'], queryFn: () => told(c.GET('/summary')) }),
@@ -35,13 +36,13 @@ export function queries(c: Client) {
     findings: (host: string) => ({ queryKey: ['host', host, 'findings'], queryFn: () => told(c.GET('/hosts/{host}/findings', { params: { path: { host } } })) }),
     hostPackages: (host: string) => pages(['host', host, 'packages'], () => told(c.GET('/hosts/{host}/packages', { params: { path: { host } } }))),
     hostContainers: (host: string) => pages(['host', host, 'containers'], () => told(c.GET('/hosts/{host}/containers', { params: { path: { host } } }))),
-    hostHistory: (host: string) => pages(['host', host, 'history'], (after) => told(c.GET('/hosts/{host}/history', { params: { path: { host }, query: { after, limit: size } } }))),
+    hostHistory: (host: string) => pages(['host', host, 'history'], (after) => told(c.GET('/hosts/{host}/history', { params: { path: { host }, query: { after, limit: after ? more : first } } }))),
     hostOrders: (host: string) => ({ queryKey: ['orders', host], queryFn: () => told(c.GET('/hosts/{host}/orders', { params: { path: { host } } })) }),
     updates: (f: Filter) => pages(['updates', f], (after) => told(c.GET('/updates', q(f, after)))),
     update: (update: number) => ({ queryKey: ['updates', update], queryFn: () => told(c.GET('/updates/{update}', { params: { path: { update } } })) }),
-    updateHosts: (update: number) => pages(['updates', update, 'hosts'], (after) => told(c.GET('/updates/{update}/hosts', { params: { path: { update }, query: { after, limit: size } } }))),
+    updateHosts: (update: number) => pages(['updates', update, 'hosts'], (after) => told(c.GET('/updates/{update}/hosts', { params: { path: { update }, query: { after, limit: after ? more : first } } }))),
     images: (f: Filter) => pages(['images', f], (after) => told(c.GET('/images', q(f, after)))),
-    imageHosts: (name: string) => pages(['images', name, 'hosts'], (after) => told(c.GET('/images/hosts', { params: { query: { name, after, limit: size } } }))),
+    imageHosts: (name: string) => pages(['images', name, 'hosts'], (after) => told(c.GET('/images/hosts', { params: { query: { name, after, limit: after ? more : first } } }))),
     packages: (f: Filter) => pages(['packages', f], (after) => told(c.GET('/packages', q(f, after)))),
     packageHosts: (f: Filter) => pages(['packages', 'hosts', f], (after) => told(c.GET('/packages/hosts', q(f, after)))),
     history: () => pages(['history'], (after) => told(c.GET('/history', q({}, after)))),
@@ -65,17 +66,17 @@ export function queries(c: Client) {
 // Found is something that a search has found.
 export type Found = { kind: 'host' | 'update' | 'package' | 'image'; name: string; detail: string; href: string }
 
-// few is how many of each kind a search shows.
-const few = 5
+// shown is how many of each kind a search shows.
+const shown = 5
 
 // find looks for a text in the names of everything.
 async function find(c: Client, text: string): Promise<Found[]> {
-  const q = { params: { query: { q: text, limit: few } } }
+  const q = { params: { query: { q: text, limit: shown } } }
   const [hosts, updates, images, packages] = await Promise.all([
     told(c.GET('/hosts', q)),
     told(c.GET('/updates', q)),
     told(c.GET('/images', q)),
-    told(c.GET('/packages', { params: { query: { prefix: text, limit: few } } })),
+    told(c.GET('/packages', { params: { query: { prefix: text, limit: shown } } })),
   ])
   return [
     ...hosts.items.map((h): Found => ({ kind: 'host', name: h.facts.name, detail: h.state, href: `/hosts/${h.id}` })),

@@ -1649,6 +1649,8 @@ export interface components {
             /** Format: int64 */
             security: number;
             security_age: components["schemas"]["Age"];
+            /** Format: int64 */
+            silent: number;
             states: {
                 [key: string]: number;
             };
@@ -5384,7 +5386,7 @@ export interface operations {
                 /** @description Only those that are blocked on some host. */
                 blocked?: boolean;
                 /** @description With - in front: the other way round. */
-                sort?: "hosts" | "-hosts" | "name" | "-name" | "first_seen" | "-first_seen";
+                sort?: "security" | "-security" | "hosts" | "-hosts" | "name" | "-name" | "first_seen" | "-first_seen";
             };
             header?: never;
             path?: never;

@@ -1,11 +1,12 @@
 import { useQuery } from '@tanstack/react-query'
-import { type ReactNode, useCallback, useEffect, useState } from 'react'
+import { lazy, type ReactNode, Suspense, useCallback, useEffect, useState } from 'react'
 import { Problem, told } from '../core/client.ts'
 import { plain } from '../core/format.ts'
 import type { Caller } from '../core/types.ts'
 import { ask, cache, client } from './api.ts'
 import { Empty, Failed, Loading } from './components/bits.tsx'
 import { listen, useLine } from './live.ts'
+import { Fault } from './components/fault.tsx'
 import { Palette } from './components/palette.tsx'
 import { Add } from './pages/add.tsx'
 import { Audit } from './pages/audit.tsx'
@@ -15,12 +16,14 @@ import { Hosts } from './pages/hosts.tsx'
 import { Images } from './pages/images.tsx'
 import { Overview } from './pages/overview.tsx'
 import { Packages } from './pages/packages.tsx'
-import { Settings } from './pages/settings/settings.tsx'
 import { SignIn } from './pages/sign-in.tsx'
 import { Update, Updates } from './pages/updates.tsx'
 import { Work } from './pages/work.tsx'
 import { go, Link, useLocation } from './router.tsx'
 import { may } from './who.ts'
+
+// What is opened now and then comes when it is.
+const Settings = lazy(() => import('./pages/settings/settings.tsx').then((m) => ({ default: m.Settings })))
 
 const menu: [path: string, text: string][] = [
   ['/', 'Overview'],
@@ -111,6 +114,9 @@ export function App() {
   return <Loading />
 }
 
+// closeMenu closes what is a popover on a small screen, and nothing of the kind on a large one.
+const closeMenu = () => document.getElementById('menu')?.hidePopover()
+
 function Shell({ me }: { me: Caller }) {
   const { path } = useLocation()
   const [searching, setSearching] = useState(false)
@@ -141,25 +147,32 @@ function Shell({ me }: { me: Caller }) {
           </svg>
           RedFlag
         </Link>
-        <nav aria-label="Pages">
-          {pages.map(([to, text]) => (
-            <Link key={to} href={to} aria-current={(to === '/' ? path === '/' : path.startsWith(to)) ? 'page' : undefined}>
-              {text}
-            </Link>
-          ))}
-        </nav>
-        <div className="who">
-          <button className="find" onClick={search} aria-keyshortcuts="Control+K">
-            Search <kbd>/</kbd>
-          </button>
-          <span className="quiet">{plain(me.name)}</span>
-          <button onClick={() => void signOut()}>Sign out</button>
+        <button className="find" onClick={search} aria-keyshortcuts="Control+K">
+          Search <kbd>/</kbd>
+        </button>
+        <button className="menu" popoverTarget="menu">
+          Menu
+        </button>
+        <div id="menu" popover="auto">
+          <nav aria-label="Pages">
+            {pages.map(([to, text]) => (
+              <Link key={to} href={to} aria-current={(to === '/' ? path === '/' : path.startsWith(to)) ? 'page' : undefined} onClick={closeMenu}>
+                {text}
+              </Link>
+            ))}
+          </nav>
+          <div className="who">
+            <span className="quiet">{plain(me.name)}</span>
+            <button onClick={() => void signOut()}>Sign out</button>
+          </div>
         </div>
       </header>
       <Palette pages={all} open={searching} close={close} />
       <Lost />
       <main id="main" tabIndex={-1}>
-        {page(path, me)}
+        <Fault at={path}>
+          <Suspense fallback={<Loading />}>{page(path, me)}</Suspense>
+        </Fault>
       </main>
     </>
   )

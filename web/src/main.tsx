@@ -4,9 +4,11 @@ import { createRoot } from 'react-dom/client'
 import { cache } from './api.ts'
 import { App } from './app.tsx'
 import './style.css'
+import { askEarly } from './early.ts'
 import { apply } from './theme.ts'
 
 apply()
+askEarly(location)
 const root = document.getElementById('root')
 if (root)
   createRoot(root).render(

@@ -46,12 +46,13 @@ export function useParam(name: string): [string, (value: string) => void] {
 type LinkProps = AnchorHTMLAttributes<HTMLAnchorElement> & { href: string }
 
 // Link opens a page of ours without loading everything anew. A click that asks for another tab gets it.
-export function Link({ href, ...rest }: LinkProps) {
+export function Link({ href, onClick, ...rest }: LinkProps) {
   return (
     <a
       {...rest}
       href={href}
       onClick={(e) => {
+        onClick?.(e)
         if (e.defaultPrevented || e.button !== 0 || e.metaKey || e.ctrlKey || e.shiftKey || e.altKey) return
         e.preventDefault()
         go(href)

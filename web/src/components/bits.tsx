@@ -1,17 +1,18 @@
 // The small parts that pages share.
 import { type ReactNode, useEffect, useId, useRef, useState } from 'react'
 import { Problem } from '../../core/client.ts'
-import { ago, plain, short } from '../../core/format.ts'
+import { ago, number, plain, short } from '../../core/format.ts'
 import type { Update } from '../../core/types.ts'
 import { useNow } from '../now.ts'
 import { useParam } from '../router.tsx'
 
-// Time says how long since; the exact time is its title.
+// Time says how long since, and exactly when on hover.
 export function Time({ at }: { at: string | undefined }) {
   const now = useNow()
   if (!at) return <span className="quiet">never</span>
+  // The exact time is written when it is wanted: a list has hundreds.
   return (
-    <time dateTime={at} title={new Date(at).toLocaleString()}>
+    <time dateTime={at} onPointerEnter={(e) => (e.currentTarget.title = new Date(at).toLocaleString())}>
       {ago(at, now)}
     </time>
   )
@@ -78,8 +79,9 @@ export function Loading() {
   )
 }
 
-export function Empty({ children }: { children: ReactNode }) {
-  return <div className="empty">{children}</div>
+// Empty says that there is nothing, and what to do about it; small stands between other things.
+export function Empty({ children, small }: { children: ReactNode; small?: boolean }) {
+  return <div className={small ? 'empty small' : 'empty'}>{children}</div>
 }
 
 // Search is a parameter of the address that is typed. It is taken over when typing pauses.
@@ -177,7 +179,7 @@ export function Export({ path, filter }: { path: string; filter?: Record<string,
 
 // Number is a count, quiet where there is nothing.
 export function Number({ of }: { of: number }) {
-  return of ? <>{of.toLocaleString('en-GB')}</> : <span className="quiet">0</span>
+  return of ? <>{number(of)}</> : <span className="quiet">0</span>
 }
 
 // Facts are names with their values.

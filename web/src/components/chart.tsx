@@ -2,6 +2,7 @@
 import { useEffect, useId, useMemo, useRef, useState } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
+import { number } from '../../core/format.ts'
 
 export type Line = { name: string; colour: string; values: (number | null)[]; bars?: boolean }
 
@@ -32,6 +33,7 @@ function useScheme(): number {
 }
 
 function options(lines: Line[], width: number, moved: (i: number | null) => void): uPlot.Options {
+  const days = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })
   const axis: uPlot.Axis = { stroke: colour('quiet'), grid: { stroke: colour('line'), width: 1 }, ticks: { show: false }, font: '12px system-ui, sans-serif' }
   return {
     width,
@@ -39,7 +41,7 @@ function options(lines: Line[], width: number, moved: (i: number | null) => void
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: { y: { range: (_, __, max) => [0, Math.max(5, max * 1.08)] } },
-    axes: [axis, { ...axis, size: 46, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 500_000], values: (_, v) => v.map((n) => n.toLocaleString('en-GB')) }],
+    axes: [{ ...axis, size: 28, space: 70, values: (_, v) => v.map((t) => days.format(t * 1000)), incrs: [86_400, 2 * 86_400, 7 * 86_400, 14 * 86_400, 30 * 86_400, 90 * 86_400, 365 * 86_400] }, { ...axis, size: 64, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 500_000], values: (_, v) => v.map((n) => number(n)) }],
     series: [
       {},
       ...lines.map((l): uPlot.Series => {
@@ -87,7 +89,7 @@ export default function Chart({ title, times, lines }: Props) {
         {lines.map((l) => (
           <li key={l.name}>
             <span className="swatch" style={{ background: `var(--${l.colour})` }} aria-hidden="true" />
-            <b>{(l.values[shown] ?? 0).toLocaleString('en-GB')}</b> {l.name}
+            <b>{number(l.values[shown] ?? 0)}</b> {l.name}
           </li>
         ))}
         <li className="quiet">{exact(times[shown] ?? 0)}</li>

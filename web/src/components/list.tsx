@@ -1,7 +1,8 @@
 // A list of any length: rows come page by page from the server, and only those in sight are in the document.
 import { useInfiniteQuery } from '@tanstack/react-query'
 import { useWindowVirtualizer } from '@tanstack/react-virtual'
-import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from 'react'
+import { memo, type ReactNode, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
+import { number } from '../../core/format.ts'
 import type { Page } from '../../core/types.ts'
 import { useParam } from '../router.tsx'
 import { Failed, Loading } from './bits.tsx'
@@ -33,18 +34,22 @@ type Props<T> = {
 }
 
 const rowHeight = 44
+const estimateSize = () => rowHeight
 // ahead is how many rows before the end the next page is asked for.
 const ahead = 60
 
 export function List<T>({ label, asked, columns, id, empty }: Props<T>) {
   const query = useInfiniteQuery(asked)
-  const rows = query.data?.pages.flatMap((p) => p.items) ?? []
+  const pages = query.data?.pages
+  const rows = useMemo(() => pages?.flatMap((p) => p.items) ?? [], [pages])
   const body = useRef<HTMLDivElement>(null)
   const [top, setTop] = useState(0)
   useLayoutEffect(() => {
     if (body.current) setTop(body.current.getBoundingClientRect().top + scrollY)
   }, [rows.length === 0])
-  const virtual = useWindowVirtualizer({ count: rows.length, estimateSize: () => rowHeight, overscan: 12, scrollMargin: top, getItemKey: (i) => id(rows[i] as T) })
+  // The same function as long as the rows are: with another one all of them would be laid out anew at each step of a scroll.
+  const getItemKey = useCallback((i: number) => id(rows[i] as T), [rows, id])
+  const virtual = useWindowVirtualizer({ count: rows.length, estimateSize, overscan: 8, scrollMargin: top, getItemKey })
   const items = virtual.getVirtualItems()
   const last = items.at(-1)?.index ?? 0
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = query
@@ -54,12 +59,12 @@ export function List<T>({ label, asked, columns, id, empty }: Props<T>) {
   if (query.isPending) return <Loading />
   if (query.isError && rows.length === 0) return <Failed error={query.error} again={() => void query.refetch()} />
   if (rows.length === 0) return <>{empty}</>
-  const grid = { gridTemplateColumns: columns.map((c) => c.width).join(' ') }
+  const template = columns.map((c) => c.width).join(' ')
   return (
     <>
       {query.isError && <Failed error={query.error} again={() => void query.refetch()} />}
       <div className="list" role="table" aria-label={label} aria-rowcount={hasNextPage ? -1 : rows.length + 1}>
-        <div className="row head" role="row" style={grid} aria-rowindex={1}>
+        <div className="row head" role="row" style={{ gridTemplateColumns: template }} aria-rowindex={1}>
           {columns.map((c) => (
             <div key={c.head} role="columnheader" className={c.number ? 'cell number' : 'cell'}>
               {c.sort ? <Sort by={c.sort}>{c.head}</Sort> : c.head}
@@ -68,33 +73,31 @@ export function List<T>({ label, asked, columns, id, empty }: Props<T>) {
         </div>
         <div ref={body} role="rowgroup" style={{ height: virtual.getTotalSize(), position: 'relative' }}>
           {items.map((item) => {
-            const row = rows[item.index] as T
-            return (
-              <div
-                key={item.key}
-                ref={virtual.measureElement}
-                data-index={item.index}
-                className="row"
-                role="row"
-                aria-rowindex={item.index + 2}
-                style={{ ...grid, position: 'absolute', top: 0, left: 0, right: 0, transform: `translateY(${item.start - top}px)` }}
-              >
-                {columns.map((c) => (
-                  <div key={c.head} role="cell" className={c.number ? 'cell number' : 'cell'} data-head={c.head}>
-                    {c.cell(row)}
-                  </div>
-                ))}
-              </div>
-            )
+            return <Row key={item.key} row={rows[item.index] as T} index={item.index} at={item.start - top} columns={columns} template={template} measure={virtual.measureElement} />
           })}
         </div>
       </div>
       <p className="quiet" aria-live="polite">
-        {hasNextPage ? `${rows.length.toLocaleString('en-GB')} so far, more when you scroll` : `${rows.length.toLocaleString('en-GB')} in all`}
+        {hasNextPage ? `${number(rows.length)} so far, more when you scroll` : `${number(rows.length)} in all`}
       </p>
     </>
   )
 }
+
+type RowProps<T> = { row: T; index: number; at: number; columns: Column<T>[]; template: string; measure: (e: Element | null) => void }
+
+// Row is drawn once, however often the list around it scrolls.
+const Row = memo(function Row<T>({ row, index, at, columns, template, measure }: RowProps<T>) {
+  return (
+    <div ref={measure} data-index={index} className="row" role="row" aria-rowindex={index + 2} style={{ gridTemplateColumns: template, position: 'absolute', top: 0, left: 0, right: 0, transform: `translateY(${at}px)` }}>
+      {columns.map((c) => (
+        <div key={c.head} role="cell" className={c.number ? 'cell number' : 'cell'} data-head={c.head}>
+          {c.cell(row)}
+        </div>
+      ))}
+    </div>
+  )
+}) as <T>(props: RowProps<T>) => ReactNode
 
 // Sort turns the order of a list by a column, and back.
 function Sort({ by, children }: { by: string; children: ReactNode }) {

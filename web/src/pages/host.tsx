@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
 import type { FormEvent } from 'react'
 import { told } from '../../core/client.ts'
-import { bytes, count, labelText, plain, readLabels } from '../../core/format.ts'
+import { bytes, count, labelText, number, plain, readLabels } from '../../core/format.ts'
 import type { Caller, Finding, Host as HostType, Order, Update } from '../../core/types.ts'
 import { ask, cache, client } from '../api.ts'
 import { Choice, Copy, Export, Empty, Facts, Failed, Field, Loading, Marks, State, Step, Time, Title, useTitle } from '../components/bits.tsx'
@@ -31,7 +31,7 @@ export function Host({ id, me }: { id: string; me: Caller }) {
       ))}
       {h.facts.reboot.needed === 'yes' && <p className="note">A reboot is needed: {plain(h.facts.reboot.because.join(', '))}</p>}
       {h.facts.restart.needed === 'yes' && <p className="note">Services to restart: {plain(h.facts.restart.services.map((s) => s.name).join(', '))}</p>}
-      <Choice name="tab" label="About this host" choices={[['', 'Updates'], ['packages', `Packages ${h.packages.toLocaleString('en-GB')}`], ['containers', `Containers ${h.containers}`], ['history', 'History'], ['facts', 'Facts']]} />
+      <Choice name="tab" label="About this host" choices={[['', 'Updates'], ['packages', `Packages ${number(h.packages)}`], ['containers', `Containers ${h.containers}`], ['history', 'History'], ['facts', 'Facts']]} />
       {tab === '' && <Findings id={id} />}
       {tab === 'packages' && <Packages id={id} />}
       {tab === 'containers' && <Containers id={id} />}

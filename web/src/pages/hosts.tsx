@@ -5,6 +5,7 @@ import { ask } from '../api.ts'
 import { Choice, Export, Empty, Number as Count, Search, State, Time, Title, useTitle } from '../components/bits.tsx'
 import { type Column, List } from '../components/list.tsx'
 import { Link, useLocation, useParam } from '../router.tsx'
+import { filterOf } from './filters.ts'
 
 const columns: Column<Host>[] = [
   {
@@ -41,7 +42,7 @@ const columns: Column<Host>[] = [
 export function Hosts() {
   useTitle('Hosts')
   const { params } = useLocation()
-  const filter = Object.fromEntries(['q', 'state', 'label', 'reboot', 'restart', 'sort'].map((k) => [k, params.get(k) ?? undefined]))
+  const filter = filterOf('/hosts', params)
   return (
     <>
       <Title

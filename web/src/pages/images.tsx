@@ -1,10 +1,11 @@
 import { useQuery } from '@tanstack/react-query'
-import { plain, span } from '../../core/format.ts'
+import { number, plain, span } from '../../core/format.ts'
 import type { Image, ImageOnHost } from '../../core/types.ts'
 import { ask } from '../api.ts'
 import { Choice, Export, Empty, Search, Time, Title, useTitle } from '../components/bits.tsx'
 import { type Column, List } from '../components/list.tsx'
 import { Link, to, useLocation } from '../router.tsx'
+import { filterOf } from './filters.ts'
 
 const columns: Column<Image>[] = [
   { head: 'Image', width: 'minmax(14rem, 3fr)', cell: (i) => <Link href={to('/images', { name: i.name })}>{plain(i.name)}</Link> },
@@ -19,7 +20,7 @@ const columns: Column<Image>[] = [
         </span>
       )),
   },
-  { head: 'Hosts', width: '6rem', number: true, cell: (i) => i.hosts.toLocaleString('en-GB') },
+  { head: 'Hosts', width: '6rem', number: true, cell: (i) => number(i.hosts) },
 ]
 
 const onHosts: Column<ImageOnHost>[] = [
@@ -51,7 +52,7 @@ export function Images() {
         <List label="Hosts on which it runs" asked={ask.imageHosts(name)} columns={onHosts} id={(i) => i.host + i.source + i.check.platform} empty={<Empty>It runs on no host.</Empty>} />
       </>
     )
-  const filter = { q: params.get('q') ?? undefined, answer: params.get('answer') ?? undefined }
+  const filter = filterOf('/images', params)
   return (
     <>
       <Title aside={<Export path="/images" filter={filter} />}>Images</Title>

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { count } from '../../core/format.ts'
+import { count, number } from '../../core/format.ts'
 import type { Summary } from '../../core/types.ts'
 import { ask } from '../api.ts'
 import { Empty, Failed, Loading, State, Title, useTitle } from '../components/bits.tsx'
@@ -17,7 +17,7 @@ function ages(s: Summary): string {
   ]
   return parts
     .filter(([n]) => n > 0)
-    .map(([n, text]) => `${n.toLocaleString('en-GB')} ${text}`)
+    .map(([n, text]) => `${number(n)} ${text}`)
     .join(', ')
 }
 
@@ -70,7 +70,7 @@ export function Overview() {
         {states.map((k) => (
           <li key={k}>
             <Link href={`/hosts?state=${k}`}>
-              <b>{(s.states[k] ?? 0).toLocaleString('en-GB')}</b> <State of={k} />
+              <b>{number(s.states[k] ?? 0)}</b> <State of={k} />
             </Link>
           </li>
         ))}
@@ -94,7 +94,8 @@ export function Overview() {
       )}
       <Trend />
       <p className="quiet">
-        {s.packages.toLocaleString('en-GB')} packages and {s.containers.toLocaleString('en-GB')} containers are watched. {count(s.agents_waiting, 'agent')} can be asked at once.
+        {number(s.packages)} packages and {number(s.containers)} containers are watched. {s.silent === 0 ? 'Every host was heard of lately' : `${count(s.silent, 'host')} of ${number(s.hosts)} not heard of lately`}; {count(s.agents_waiting, 'agent')}{' '}
+        connected.
       </p>
     </>
   )

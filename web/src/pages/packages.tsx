@@ -3,22 +3,23 @@ import { ask } from '../api.ts'
 import { Export, Empty, Search, Title, useTitle } from '../components/bits.tsx'
 import { List } from '../components/list.tsx'
 import { Link, to, useLocation } from '../router.tsx'
+import { filterOf } from './filters.ts'
 
 export function Packages() {
   const { params } = useLocation()
   const name = params.get('name') ?? undefined
   useTitle(name ?? 'Packages')
   if (name) return <OnHosts name={name} />
-  const prefix = params.get('prefix') ?? undefined
+  const filter = filterOf('/packages', params)
   return (
     <>
-      <Title aside={<Export path="/packages" filter={{ prefix }} />}>Packages</Title>
+      <Title aside={<Export path="/packages" filter={filter} />}>Packages</Title>
       <div className="filters">
         <Search name="prefix" label="The beginning of a package's name" placeholder="Begins with" />
       </div>
       <List
         label="Packages"
-        asked={ask.packages({ prefix })}
+        asked={ask.packages(filter)}
         id={(p) => p.source + p.name}
         columns={[
           { head: 'Package', width: 'minmax(14rem, 3fr)', cell: (p) => <Link href={to('/packages', { name: p.name })}>{plain(p.name)}</Link> },

@@ -1,11 +1,12 @@
 import { useQuery } from '@tanstack/react-query'
-import { bytes, count, plain, short } from '../../core/format.ts'
+import { bytes, count, number, plain, short } from '../../core/format.ts'
 import type { Filter } from '../../core/queries.ts'
 import type { Offer, OnHost, Update as UpdateType } from '../../core/types.ts'
 import { ask } from '../api.ts'
 import { Choice, Export, Empty, Facts, Failed, Loading, Marks, Search, Step, Time, Title, useTitle } from '../components/bits.tsx'
 import { type Column, List } from '../components/list.tsx'
 import { Link, to, useLocation } from '../router.tsx'
+import { filterOf } from './filters.ts'
 import { Grouped } from './groups.tsx'
 
 const columns: Column<Offer>[] = [
@@ -22,7 +23,7 @@ const columns: Column<Offer>[] = [
   },
   { head: 'Version', width: 'minmax(14rem, 2fr)', cell: (o) => <Step update={o.update} /> },
   { head: 'About', width: 'minmax(7rem, 1fr)', cell: (o) => <Marks update={{ ...o.update, blocked: o.blocked ? `blocked on ${o.blocked}` : '' }} /> },
-  { head: 'Hosts', width: '6rem', number: true, sort: 'hosts', cell: (o) => o.hosts.toLocaleString('en-GB') },
+  { head: 'Hosts', width: '6rem', number: true, sort: 'hosts', cell: (o) => number(o.hosts) },
   { head: 'Since', width: '7.5rem', sort: 'first_seen', cell: (o) => <Time at={o.first_seen} /> },
 ]
 
@@ -30,7 +31,7 @@ export function Updates() {
   useTitle('Updates')
   const { params } = useLocation()
   const by = params.get('by') ?? ''
-  const filter = Object.fromEntries(['q', 'source', 'kind', 'security', 'blocked', 'sort'].map((k) => [k, params.get(k) ?? undefined]))
+  const filter = filterOf('/updates', params)
   return (
     <>
       <Title aside={by ? undefined : <Export path="/updates" filter={filter} />}>Updates</Title>

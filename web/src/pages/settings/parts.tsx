@@ -16,7 +16,7 @@ export function Table<T>({ asked, head, row, empty }: { asked: Asked<T>; head: s
   const { data, error, refetch } = useQuery(asked)
   if (error && !data) return <Failed error={error} again={() => void refetch()} />
   if (!data) return <Loading />
-  if (data.items.length === 0) return <Empty>{empty}</Empty>
+  if (data.items.length === 0) return <Empty small>{empty}</Empty>
   return (
     <div className="scroll" tabIndex={0} role="region" aria-label={head[0]}>
       <table>
