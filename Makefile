@@ -5,6 +5,7 @@
 # make web     builds the dashboard into web/dist, which is committed
 # make bench   ratios against something measured in the same run
 # make bench-fleet  what a fleet costs its server, by simulated hosts (docs/swarm.md)
+# make bench-page   what a person waits for at the dashboard of a large fleet
 # make fuzz    every fuzz test for FUZZTIME each
 
 GO       ?= go
@@ -16,7 +17,7 @@ FUZZTIME ?= 20s
 
 PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/arm64 windows/amd64 freebsd/amd64
 
-.PHONY: build check test parts lint cross web bench bench-fleet fuzz clean
+.PHONY: build check test parts lint cross web bench bench-fleet bench-page fuzz clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/redflag ./cmd/redflag
@@ -56,6 +57,9 @@ bench:
 
 bench-fleet:
 	scripts/bench-fleet
+
+bench-page:
+	scripts/bench-page
 
 fuzz:
 	FUZZTIME=$(FUZZTIME) scripts/fuzz

@@ -33,7 +33,8 @@ type Props<T> = {
   empty: ReactNode
 }
 
-const rowHeight = 44
+// rowHeight is a guess, until a row was seen: rather too high, so that none is drawn in vain before the first ones show.
+const rowHeight = 62
 const estimateSize = () => rowHeight
 // ahead is how many rows before the end the next page is asked for.
 const ahead = 60
@@ -44,14 +45,20 @@ export function List<T>({ label, asked, columns, id, empty }: Props<T>) {
   const rows = useMemo(() => pages?.flatMap((p) => p.items) ?? [], [pages])
   const body = useRef<HTMLDivElement>(null)
   const [top, setTop] = useState(0)
+  // Rows that are out of sight come a moment after those that somebody waits for.
+  const [ready, setReady] = useState(false)
   useLayoutEffect(() => {
     if (body.current) setTop(body.current.getBoundingClientRect().top + scrollY)
   }, [rows.length === 0])
   // The same function as long as the rows are: with another one all of them would be laid out anew at each step of a scroll.
   const getItemKey = useCallback((i: number) => id(rows[i] as T), [rows, id])
-  const virtual = useWindowVirtualizer({ count: rows.length, estimateSize, overscan: 8, scrollMargin: top, getItemKey })
+  const virtual = useWindowVirtualizer({ count: rows.length, estimateSize, overscan: ready ? 10 : 1, scrollMargin: top, getItemKey })
   const items = virtual.getVirtualItems()
   const last = items.at(-1)?.index ?? 0
+  useEffect(() => {
+    const timer = setTimeout(() => setReady(true), 300)
+    return () => clearTimeout(timer)
+  }, [])
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = query
   useEffect(() => {
     if (last >= rows.length - ahead && hasNextPage && !isFetchingNextPage) void fetchNextPage()
