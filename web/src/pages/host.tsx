@@ -22,7 +22,7 @@ export function Host({ id, me }: { id: string; me: Caller }) {
         {plain(h.facts.name)} <State of={h.state} />
       </Title>
       <p className="quiet">
-        {plain(h.facts.os)} · {plain(h.facts.kernel)} · {plain(h.facts.arch)} · seen <Time at={h.seen_at} />
+        {[h.facts.os, h.facts.kernel, h.facts.arch].filter(Boolean).map(plain).join(' · ')} · seen <Time at={h.seen_at} />
       </p>
       {h.because.map((b) => (
         <p key={b} className="note">

@@ -94,7 +94,7 @@ export function Overview() {
       )}
       <Trend />
       <p className="quiet">
-        {number(s.packages)} packages and {number(s.containers)} containers are watched. {s.silent === 0 ? 'Every host was heard of lately' : `${count(s.silent, 'host')} of ${number(s.hosts)} not heard of lately`}; {count(s.agents_waiting, 'agent')}{' '}
+        {count(s.packages, 'package')} and {count(s.containers, 'container')} watched. {s.silent === 0 ? 'Every host was heard of lately' : `${count(s.silent, 'host')} of ${number(s.hosts)} not heard of lately`}; {count(s.agents_waiting, 'agent')}{' '}
         connected.
       </p>
     </>
