@@ -33,7 +33,7 @@ func (p *Program) agentCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.enrollCommand(), p.runCommand(), p.agentStatusCommand(), p.unenrollCommand(), p.installCommand(), p.uninstallCommand())
+	cmd.AddCommand(p.enrollCommand(), p.runCommand(), p.agentStatusCommand(), p.unenrollCommand(), p.serviceInstallCommand(), p.uninstallCommand())
 	return cmd
 }
 

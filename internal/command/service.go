@@ -76,7 +76,7 @@ func (p *Program) agentService(run service.Interface) (service.Service, error) {
 	return s, nil
 }
 
-func (p *Program) installCommand() *cobra.Command {
+func (p *Program) serviceInstallCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "install",
 		Short: "Start the agent now and with the system (as root)",

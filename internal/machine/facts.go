@@ -27,7 +27,7 @@ func Facts(ctx context.Context, m *Machine) fleet.Host {
 
 func factsOfLinux(ctx context.Context, m *Machine) fleet.Host {
 	h := identity(m, "Linux", "linux")
-	h.Kernel = m.line("/proc/sys/kernel/osrelease")
+	h.Kernel = m.Kernel()
 	h.BootedAt = m.bootedAt()
 	found := m.replacedInUse(ctx)
 	h.Restart = found.restart()
@@ -116,3 +116,6 @@ func parseBootTime(stat []byte) time.Time {
 
 // maxUnix is the end of the year 9999, the last that a time's JSON can hold.
 const maxUnix = 253402300799
+
+// Kernel gives the running kernel's release; empty where it cannot be told.
+func (m *Machine) Kernel() string { return m.line("/proc/sys/kernel/osrelease") }

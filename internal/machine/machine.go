@@ -20,6 +20,8 @@ type Machine struct {
 	Root string
 	// Runner runs its commands.
 	Runner Runner
+	// Prefix are the words that come before a command which is begun by [Machine.Begin]; none for the computer that we run on.
+	Prefix []string
 	// Now is its clock.
 	Now func() time.Time
 	// Interfaces lists its network interfaces; nil where it has none.
@@ -71,3 +73,20 @@ func readAll(r io.Reader, name string, limit int64) ([]byte, error) {
 
 // Run runs a command on the machine; see [Runner].
 func (m *Machine) Run(ctx context.Context, c Command) (Result, error) { return m.Runner.Run(ctx, c) }
+
+// Tail reads the last bytes of a file of the machine, at most so many.
+func (m *Machine) Tail(name string, limit int64) ([]byte, error) {
+	f, err := m.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Seek(max(0, info.Size()-limit), io.SeekStart); err != nil {
+		return nil, err
+	}
+	return readAll(f, name, limit)
+}

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -51,4 +52,21 @@ func fill(f *os.File, perm fs.FileMode, write func(*os.File) error) error {
 		return err
 	}
 	return f.Close()
+}
+
+// CopyFile makes a copy of a file with its permissions, whole or not at all.
+func CopyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	return WriteFileBy(to, info.Mode().Perm(), func(f *os.File) error {
+		_, err := io.Copy(f, in)
+		return err
+	})
 }

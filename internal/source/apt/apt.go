@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"time"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
@@ -22,6 +23,8 @@ type Source struct {
 	// Hook is the command that apt is to run as its hook: this program and the words after which it calls [Hook] with the word that
 	// follows. Empty asks apt nothing, and then no update is called kept back.
 	Hook []string
+	// LockWait is how long an installation waits for another program that is at work on the packages; 0 means five minutes.
+	LockWait time.Duration
 	// StateDir is where the last answer is kept; empty keeps none. It need not exist, or be writable.
 	StateDir string
 }

@@ -192,7 +192,7 @@ func FuzzConverse(f *testing.F) {
 	f.Add([]byte(greeting + recordedPrompt(f)))
 	f.Add([]byte(greeting + statistics + goodbye))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		plan, err := converse(conversation{bytes.NewReader(data), io.Discard})
+		plan, err := converse(conversation{bytes.NewReader(data), io.Discard}, false)
 		if err == nil && (len(plan) == 0 || bytes.ContainsAny(plan, "\n")) {
 			t.Errorf("a plan is one line: %q", plan)
 		}

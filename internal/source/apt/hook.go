@@ -10,6 +10,9 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
+
+	"redflag/internal/fleet"
 )
 
 // Apt's command line tells hooks what it is about to do, as JSON-RPC 2.0 over a socket (apt's doc/json-hooks-protocol.md, version 0.2): one
@@ -37,14 +40,19 @@ const (
 	methodBye    = "org.debian.apt.hooks.bye"
 )
 
-// Hook is the program that apt runs as its hook: it speaks to apt over the socket in APT_HOOK_SOCKET, writes the plan to a file ("-" is standard
-// output, where [Source] looks for it), and gives the exit code, which stops apt once the plan is known. A hook that fails stops apt as well.
+// Hook is the program that apt runs as its hook: it speaks to apt over the socket in APT_HOOK_SOCKET, and gives the exit code. With "-" it writes the
+// plan to standard output, where [Source] looks for it, and stops apt once that is done. With a file, which holds the approved plan, it lets apt
+// go on if that is the plan, and stops it if it is any other. A hook that fails stops apt as well.
 func Hook(file string) int {
-	if err := runHook(file); err != nil {
+	err := runHook(file)
+	switch {
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "redflag: apt-hook:", err)
 		return 1
+	case file == "-":
+		return hookStop
 	}
-	return hookStop
+	return 0
 }
 
 func runHook(file string) error {
@@ -54,19 +62,46 @@ func runHook(file string) error {
 	}
 	socket := os.NewFile(uintptr(fd), "apt's socket")
 	defer socket.Close()
-	plan, err := converse(socket)
-	if err != nil {
+	plan, err := converse(socket, file != "-")
+	switch {
+	case err != nil:
 		return err
+	case file != "-" && plan == nil:
+		return nil // this call was about something else
+	case file != "-":
+		return veto(plan, file)
 	}
-	if file == "-" {
-		_, err = fmt.Printf("\n%s%s\n", planMark, plan)
-		return err
-	}
-	return os.WriteFile(file, append(plan, '\n'), 0o600)
+	_, err = fmt.Printf("\n%s%s\n", planMark, plan)
+	return err
 }
 
-// converse answers apt's greeting and gives what it says before it would ask the user.
-func converse(socket io.ReadWriter) (plan []byte, err error) {
+// veto compares what apt is about to do with the plan that was approved.
+func veto(said []byte, file string) error {
+	var p plan
+	if err := json.Unmarshal(said, &p); err != nil {
+		return fmt.Errorf("read apt's plan: %w", err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read the approved plan: %w", err)
+	}
+	var approved fleet.Plan
+	if err := json.Unmarshal(data, &approved); err != nil {
+		return fmt.Errorf("read the approved plan: %w", err)
+	}
+	now := fleet.Plan{Source: approved.Source, Changes: p.changes()}
+	if now.Digest() == approved.Digest() {
+		return nil
+	}
+	return fmt.Errorf("%s: %s", vetoMark, strings.Join(approved.Differences(now), "; "))
+}
+
+// vetoMark begins the reason for which our hook has stopped apt.
+const vetoMark = "this is not the plan that was approved"
+
+// converse answers apt's greeting and gives what it says before it would ask the user. A call about something else is an error, unless apt is to go
+// on: then it gives nothing.
+func converse(socket io.ReadWriter, goOn bool) (plan []byte, err error) {
 	lines := bufio.NewScanner(socket)
 	lines.Buffer(make([]byte, 0, 64<<10), maxMessage)
 	for lines.Scan() {
@@ -85,6 +120,9 @@ func converse(socket io.ReadWriter) (plan []byte, err error) {
 		case methodPrompt:
 			return compact(msg.Params)
 		case methodBye:
+			if goOn {
+				return nil, nil
+			}
 			return nil, errors.New("apt said goodbye before it said what it would do")
 		}
 	}

@@ -122,7 +122,7 @@ func (l *lab) Run(ctx context.Context, c machine.Command) (machine.Result, error
 }
 
 func (l *lab) machine() *machine.Machine {
-	return &machine.Machine{Root: l.root, Runner: l, Now: func() time.Time { return time.Now().Add(l.later) }}
+	return &machine.Machine{Root: l.root, Runner: l, Prefix: []string{"chroot", l.root}, Now: func() time.Time { return time.Now().Add(l.later) }}
 }
 
 func (l *lab) source() Source { return Source{Hook: []string{hookInRoot, "apt-hook"}} }

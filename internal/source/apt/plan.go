@@ -22,8 +22,10 @@ type plan struct {
 type planned struct {
 	Name string `json:"name"`
 	// Mode is upgrade, install, downgrade, reinstall, deinstall or purge.
-	Mode     string `json:"mode"`
-	Versions struct {
+	Mode string `json:"mode"`
+	// Automatic: it comes because another needs it.
+	Automatic bool `json:"automatic"`
+	Versions  struct {
 		Install plannedVersion `json:"install"`
 		Current plannedVersion `json:"current"`
 	} `json:"versions"`

@@ -1,0 +1,195 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"redflag/internal/fleet"
+	"redflag/internal/machine"
+	"redflag/internal/source"
+)
+
+// chosen is what a person says of which updates are meant.
+type chosen struct {
+	security bool
+	sources  []string
+}
+
+func (c *chosen) addFlags(p *Program, cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&c.security, "security", false, "those for security only")
+	cmd.Flags().StringSliceVar(&c.sources, "source", nil, "of these sources only (`apt`)")
+	complete(cmd, "source", p.completeSources)
+}
+
+// selection gives what names and flags come to.
+func (c chosen) selection(names []string) (fleet.Selection, error) {
+	switch {
+	case c.security && len(names) > 0:
+		return fleet.Selection{}, usagef("name updates, or say --security, and not both")
+	case c.security:
+		return fleet.Selection{Security: true}, nil
+	case len(names) > 0:
+		return fleet.Selection{Names: names}, nil
+	}
+	return fleet.Selection{All: true}, nil
+}
+
+// installers gives the sources of this machine that can install.
+func (p *Program) installers(m *machine.Machine, names []string) ([]source.Installer, error) {
+	sources, err := p.sources(m, names)
+	if err != nil {
+		return nil, err
+	}
+	var list []source.Installer
+	for _, s := range sources {
+		if i, ok := s.(source.Installer); ok && s.Present(m) {
+			list = append(list, i)
+		} else if len(names) > 0 {
+			return nil, &fleet.Unknown{Because: s.Name() + " installs nothing here yet", Remedy: "redflag plan --source apt"}
+		}
+	}
+	if len(list) == 0 {
+		return nil, &fleet.Unknown{Because: "this machine has no source of updates that RedFlag installs from"}
+	}
+	return list, nil
+}
+
+const aboutPlan = `Says exactly what an installation would do, and does nothing: each package that would be installed, upgraded,
+downgraded or removed, with its versions, what must be downloaded, and what a person should know before.
+
+The package manager itself makes the plan. What "redflag install" would do is this plan or nothing.`
+
+func (p *Program) planCommand() *cobra.Command {
+	var c chosen
+	var format string
+	cmd := &cobra.Command{
+		Use: "plan [NAME...]", Short: "What an installation would do, exactly", Long: aboutPlan,
+		Example: "  redflag plan\n  redflag plan --security\n  redflag plan curl openssl --format json",
+		RunE: func(cmd *cobra.Command, names []string) error {
+			if format != "text" && format != "json" {
+				return usagef("format %q: choose text or json", format)
+			}
+			m := machine.Local()
+			plans, err := p.plans(cmd.Context(), m, c, names)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return writePlans(p.stdout, plans)
+			}
+			for _, plan := range plans {
+				p.showPlan(plan)
+			}
+			return nil
+		},
+	}
+	c.addFlags(p, cmd)
+	cmd.Flags().StringVar(&format, "format", "text", "`text|json`")
+	return cmd
+}
+
+func writePlans(w io.Writer, plans []fleet.Plan) error {
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	return out.Encode(plans)
+}
+
+// plans plans with every source that is meant. A name that one of them does not know may be another's.
+func (p *Program) plans(ctx context.Context, m *machine.Machine, c chosen, names []string) ([]fleet.Plan, error) {
+	sel, err := c.selection(names)
+	if err != nil {
+		return nil, err
+	}
+	installers, err := p.installers(m, c.sources)
+	if err != nil {
+		return nil, err
+	}
+	var plans []fleet.Plan
+	var problems []error
+	for _, i := range installers {
+		plan, err := i.Plan(ctx, m, sel)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		plans = append(plans, plan)
+	}
+	if len(problems) > 0 && (len(plans) == 0 || len(names) == 0) {
+		return nil, errors.Join(problems...)
+	}
+	return plans, nil
+}
+
+// showPlan prints a plan for a person: removals first.
+func (p *Program) showPlan(plan fleet.Plan) {
+	if len(plan.Changes) == 0 {
+		fmt.Fprintf(p.stdout, "%s: nothing to do\n", plan.Source)
+		return
+	}
+	fmt.Fprintf(p.stdout, "%s: %s\n\n", plan.Source, count(len(plan.Changes), "change"))
+	var t table
+	t.indent, t.spare = "  ", 1
+	for _, c := range plan.Changes {
+		step := c.From + " → " + c.To
+		if c.To == "" || c.From == "" {
+			step = c.From + c.To
+		}
+		remark := ""
+		if c.Security {
+			remark = "security"
+		}
+		t.add(left(string(c.Action)), left(c.Name), left(step), left(remark), left(c.Origin))
+	}
+	t.write(p.stdout, painter(colourful(p.stdout)), columns(p.stdout))
+	fmt.Fprintln(p.stdout)
+	if plan.Download > 0 {
+		fmt.Fprintf(p.stdout, "  download: %s\n", size(plan.Download))
+	}
+	if plan.Disk != 0 {
+		verb := "more"
+		if plan.Disk < 0 {
+			verb = "less"
+		}
+		fmt.Fprintf(p.stdout, "  disk: %s %s afterwards\n", size(max(plan.Disk, -plan.Disk)), verb)
+	}
+	if len(plan.ConfigFiles) > 0 {
+		fmt.Fprintf(p.stdout, "  changed here, and kept as they are: %s\n", list(plan.ConfigFiles, 5))
+	}
+	if plan.Reboot.Needed == fleet.Needed {
+		fmt.Fprintf(p.stdout, "  a reboot will be needed: %s\n", list(plan.Reboot.Because, 3))
+	}
+	for _, w := range plan.Warnings {
+		fmt.Fprintf(p.stdout, "  note: %s\n", w)
+	}
+	fmt.Fprintf(p.stdout, "  plan %s\n", digest(plan.Digest()))
+}
+
+// approve asks the person on the terminal; yes is the answer that was given on the command line.
+func (p *Program) approve(question string, yes bool) (bool, error) {
+	if yes {
+		return true, nil
+	}
+	if !isTerminal(p.stdout) || !isTerminal(os.Stdin) {
+		return false, usagef("there is nobody to ask: look at `redflag plan`, and say --yes")
+	}
+	fmt.Fprintf(p.stdout, "\n%s [y/N] ", question)
+	var answer string
+	_, _ = fmt.Fscanln(os.Stdin, &answer) // no answer is no
+	return strings.EqualFold(cmp.Or(answer, "n")[:1], "y"), nil
+}
+
+// rootAlone refuses what only root may do.
+func rootAlone(what string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	return &fleet.Unknown{Because: "only root may " + what, Remedy: "sudo " + strings.Join(os.Args, " ")}
+}

@@ -1,0 +1,103 @@
+package apt
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // dpkg's own checksums of configuration files
+	"encoding/hex"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"redflag/internal/fleet"
+	"redflag/internal/machine"
+)
+
+// protected are packages without which a machine cannot be reached, started or updated any more. No plan of ours removes one.
+var protected = regexp.MustCompile(`^(openssh-server|dropbear|init|systemd|systemd-sysv|sysvinit-core|runit|dpkg|apt|libc6|libc-bin|base-files|bash|coreutils|sudo|` +
+	`passwd|login|mount|util-linux|grub-.*|shim-signed|systemd-boot|u-boot-.*|raspi-firmware|initramfs-tools|network-manager|netplan\.io|ifupdown|isc-dhcp-client|` +
+	`docker\.io|docker-ce|docker-ee|containerd|containerd\.io|podman|redflag|redflag-agent)$`)
+
+// guardRemovals refuses plans that remove what the machine stands on.
+func guardRemovals(m *machine.Machine, p fleet.Plan) error {
+	kernel := "linux-image-" + m.Kernel()
+	var gone []string
+	for _, c := range p.Changes {
+		if c.To == "" && (protected.MatchString(c.Name) || c.Name == kernel) && !replaced(p, c) {
+			gone = append(gone, c.Name)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return &fleet.Unknown{
+		Because: "the plan would remove " + strings.Join(gone, ", ") + ", which this machine needs",
+		Remedy:  "choose other updates, or do this by hand after a look at what `apt-get -s` says",
+	}
+}
+
+// replaced says whether the same package comes again in another architecture.
+func replaced(p fleet.Plan, gone fleet.Change) bool {
+	return slices.ContainsFunc(p.Changes, func(c fleet.Change) bool { return c.Name == gone.Name && c.To != "" })
+}
+
+// kernelPackage are those that take effect with the next start.
+var kernelPackage = regexp.MustCompile(`^(linux-image-.*|linux-modules-.*|intel-microcode|amd64-microcode|raspi-firmware)$`)
+
+// rebootFor says whether a plan is known to need a reboot. What it is not known to need may turn out afterwards.
+func rebootFor(p fleet.Plan) fleet.Reboot {
+	r := fleet.Reboot{Needed: fleet.NeedUnknown, Because: []string{}}
+	for _, c := range p.Changes {
+		if c.To != "" && kernelPackage.MatchString(c.Name) {
+			r.Needed = fleet.Needed
+			r.Because = append(r.Because, c.Name)
+		}
+	}
+	return r
+}
+
+// maxConfigFile bounds what is read of a configuration file to see whether it was changed.
+const maxConfigFile = 16 << 20
+
+// changedConfigFiles names the configuration files of what changes that are not as their package brought them. Where dpkg does not say, none are
+// named.
+func changedConfigFiles(ctx context.Context, m *machine.Machine, p fleet.Plan) []string {
+	list := []string{}
+	var names []string
+	for _, c := range p.Changes {
+		if c.From != "" && c.To != "" {
+			names = append(names, c.Name+":"+c.Arch)
+		}
+	}
+	if len(names) == 0 {
+		return list
+	}
+	result, err := m.Run(ctx, machine.Command{Name: "dpkg-query", Args: append([]string{"-W", "-f", "${Conffiles}\n", "--"}, names...)})
+	if err != nil {
+		return list
+	}
+	for line := range strings.Lines(string(result.Stdout)) {
+		fields := strings.Fields(line)
+		if len(fields) != 2 || !strings.HasPrefix(fields[0], "/") {
+			continue // obsolete ones have a third word
+		}
+		if sum, ok := checksum(m, fields[0]); ok && sum != fields[1] {
+			list = append(list, fleet.Plain(fields[0]))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func checksum(m *machine.Machine, name string) (string, bool) {
+	f, err := m.Open(name)
+	if err != nil {
+		return "", false
+	}
+	defer f.Close()
+	h := md5.New() //nolint:gosec // see the import
+	if _, err := io.Copy(h, io.LimitReader(f, maxConfigFile)); err != nil {
+		return "", false
+	}
+	return hex.EncodeToString(h.Sum(nil)), true
+}

@@ -1,0 +1,339 @@
+package apt
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"redflag/internal/fleet"
+	"redflag/internal/source"
+)
+
+// bench is a lab with packages to install: an archive on its own disk, whose versions change as the test says.
+type bench struct {
+	*lab
+	jobs int
+}
+
+// toys are the packages of the archive, at a version.
+func toys(version string, more ...string) []string {
+	return append([]string{
+		control("toy-one", version), control("toy-two", version, "Depends: toy-lib (>= "+version+")"), control("toy-lib", version), control("toy-new", version, "Depends: toy-brought"), control("toy-brought", version),
+	}, more...)
+}
+
+// newBench gives a lab in which version 1 of the toys is installed and version 2 on offer.
+func newBench(t *testing.T, more ...string) *bench {
+	t.Helper()
+	l := newLab(t, "bookworm")
+	l.sh("rm -r /etc/apt/sources.list /etc/apt/sources.list.d/* /var/lib/apt/lists/*; mkdir -p /var/lib/apt/lists/partial; mkdir -p /var/lib/redflag/jobs")
+	b := &bench{lab: l}
+	b.repo("toys", "", "Origin: Toys\nLabel: Toys\nCodename: toys\n", toys("1")...)
+	b.sh("apt-get install -yq toy-one toy-two && apt-mark showauto | grep toy-lib")
+	b.offer(toys("2", more...)...)
+	return b
+}
+
+// offer makes the archive anew with these packages.
+func (b *bench) offer(packages ...string) {
+	b.Helper()
+	b.sh("rm -rf /srv/toys")
+	b.repo("toys", "", "Origin: Toys\nLabel: Toys\nCodename: toys\n", packages...)
+}
+
+func (b *bench) source() Source {
+	s := b.lab.source()
+	s.LockWait = time.Second
+	return s
+}
+
+// plan plans, and fails the test where that fails.
+func (b *bench) plan(sel fleet.Selection) fleet.Plan {
+	b.Helper()
+	p, err := b.source().Plan(context.Background(), b.machine(), sel)
+	if err != nil {
+		because, remedy := fleet.Explain(err)
+		b.Fatalf("no plan of %+v: %s (%s)", sel, because, remedy)
+	}
+	return p
+}
+
+// refused plans, and fails the test unless it is refused for a reason.
+func (b *bench) refused(sel fleet.Selection, because string) {
+	b.Helper()
+	p, err := b.source().Plan(context.Background(), b.machine(), sel)
+	if got, _ := fleet.Explain(err); err == nil || !strings.Contains(got, because) {
+		b.Errorf("planned %v, %v; want a refusal because %q", p.Changes, err, because)
+	}
+}
+
+func (b *bench) work() source.Work {
+	b.Helper()
+	b.jobs++
+	dir := "/var/lib/redflag/jobs/" + string(rune('a'+b.jobs))
+	if err := os.MkdirAll(filepath.Join(b.root, dir), 0o755); err != nil {
+		b.Fatal(err)
+	}
+	log, err := os.OpenFile(filepath.Join(b.root, dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { log.Close() })
+	return source.Work{Dir: dir, Log: log}
+}
+
+func (b *bench) log(w source.Work) string {
+	data, err := os.ReadFile(w.Log.Name())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return string(data)
+}
+
+// carryOut fetches and applies a plan.
+func (b *bench) carryOut(p fleet.Plan, w source.Work) fleet.Outcome {
+	b.Helper()
+	if err := b.source().Fetch(context.Background(), b.machine(), p, w); err != nil {
+		because, _ := fleet.Explain(err)
+		b.Fatalf("fetch: %s\n%s", because, b.log(w))
+	}
+	o, err := b.source().Apply(context.Background(), b.machine(), p, w)
+	if err != nil {
+		b.Fatalf("apply: %v\n%s", err, b.log(w))
+	}
+	return o
+}
+
+// succeeds carries a plan out, and fails the test unless it is done.
+func (b *bench) succeeds(p fleet.Plan) (fleet.Outcome, source.Work) {
+	b.Helper()
+	w := b.work()
+	o := b.carryOut(p, w)
+	if !o.Succeeded() {
+		b.Fatalf("%+v\n%s", o, b.log(w))
+	}
+	return o, w
+}
+
+func lines(changes []fleet.Change) string {
+	var list []string
+	for _, c := range changes {
+		list = append(list, c.String())
+	}
+	return strings.Join(list, ", ")
+}
+
+func (b *bench) versions(names ...string) string {
+	b.Helper()
+	return strings.TrimSpace(string(b.sh("dpkg-query -W -f '${Package}=${Version}:${db:Status-Abbrev} ' " + strings.Join(names, " ") + " 2>/dev/null || true")))
+}
+
+func (b *bench) auto() string {
+	return strings.Join(strings.Fields(string(b.sh("apt-mark showauto | grep ^toy || true"))), " ")
+}
+
+func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
+	b := newBench(t)
+	p := b.plan(fleet.Selection{All: true})
+	if got := lines(p.Changes); got != "upgrade toy-lib 1 → 2, upgrade toy-one 1 → 2, upgrade toy-two 1 → 2" {
+		t.Fatal(got)
+	}
+	o, w := b.succeeds(p)
+	if got := lines(o.Done); got != lines(p.Changes) || b.auto() != "toy-lib" {
+		t.Errorf("done: %s, automatic: %s", got, b.auto())
+	}
+	b.offer(toys("2")...) // version 1 is on no archive any more
+	sel, err := b.source().Undo(b.machine(), p, o, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := b.plan(sel)
+	if got := lines(back.Changes); got != "downgrade toy-lib 2 → 1, downgrade toy-one 2 → 1, downgrade toy-two 2 → 1" {
+		t.Fatal(got)
+	}
+	b.succeeds(back)
+	if got := b.versions("toy-one", "toy-two", "toy-lib"); got != "toy-lib=1:ii  toy-one=1:ii  toy-two=1:ii" || b.auto() != "toy-lib" {
+		t.Errorf("%s, automatic: %s", got, b.auto())
+	}
+	if p := b.plan(fleet.Selection{All: true}); len(p.Changes) != 3 {
+		t.Errorf("after the undo it offers %v", p.Changes)
+	}
+}
+
+func TestOneIsInstalledWithWhatItNeedsAndMarksStay(t *testing.T) {
+	b := newBench(t)
+	p := b.plan(fleet.Selection{Names: []string{"toy-two"}})
+	if got := lines(p.Changes); got != "upgrade toy-lib 1 → 2, upgrade toy-two 1 → 2" {
+		t.Fatal(got)
+	}
+	o, w := b.succeeds(p)
+	if got := b.versions("toy-one", "toy-two", "toy-lib"); got != "toy-lib=2:ii  toy-one=1:ii  toy-two=2:ii" || b.auto() != "toy-lib" {
+		t.Errorf("%s, automatic: %s", got, b.auto())
+	}
+	sel, err := b.source().Undo(b.machine(), p, o, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.succeeds(b.plan(sel))
+	if got := b.versions("toy-two", "toy-lib"); got != "toy-lib=1:ii  toy-two=1:ii" {
+		t.Error(got)
+	}
+}
+
+func TestWhatMustNotBePlannedIsRefused(t *testing.T) {
+	b := newBench(t)
+	b.refused(fleet.Selection{Names: []string{"no-such-thing"}}, "no update of \"no-such-thing\"")
+	b.refused(fleet.Selection{Names: []string{"-o", "DPkg::Pre-Invoke::=touch /pwned"}}, "no update of")
+	b.refused(fleet.Selection{Back: []fleet.Change{{Name: "-oDebug", To: "1"}}}, "no name of a package")
+	b.refused(fleet.Selection{Back: []fleet.Change{{Name: "toy-one", To: "1 --allow-remove-essential"}}}, "no name of a package")
+	b.refused(fleet.Selection{Back: []fleet.Change{{Name: "openssh-server", Action: fleet.Remove}}}, "would remove openssh-server")
+	b.sh("apt-mark hold toy-one")
+	b.refused(fleet.Selection{Names: []string{"toy-one"}}, "toy-one is on hold")
+	if got := lines(b.plan(fleet.Selection{All: true}).Changes); strings.Contains(got, "toy-one") {
+		t.Errorf("one on hold is planned: %s", got)
+	}
+	b.sh("dpkg-query -s toy-one | sed 's/^Status: .*/Status: hold ok half-configured/' >/var/lib/dpkg/updates/0001")
+	b.refused(fleet.Selection{All: true}, "dpkg was interrupted")
+}
+
+func TestAPlanThatIsNotTheApprovedOneDoesNotStart(t *testing.T) {
+	b := newBench(t)
+	p := b.plan(fleet.Selection{All: true})
+	w := b.work()
+	if err := b.source().Fetch(context.Background(), b.machine(), p, w); err != nil {
+		t.Fatal(err)
+	}
+	b.offer(toys("3")...)
+	before := b.versions("toy-one", "toy-two", "toy-lib", "toy-new")
+	o, err := b.source().Apply(context.Background(), b.machine(), p, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.Done) > 0 || len(o.Missing) != 3 || !strings.Contains(o.Because, "not the plan that was approved: it would now upgrade toy-lib 1 → 3") {
+		t.Errorf("%+v\n%s", o, b.log(w))
+	}
+	if got := b.versions("toy-one", "toy-two", "toy-lib", "toy-new"); got != before {
+		t.Errorf("%s, want %s", got, before)
+	}
+}
+
+func TestAFailureIsToldAsItIs(t *testing.T) {
+	b := newBench(t)
+	b.write("/srv/bad/DEBIAN/postinst", "#!/bin/sh\necho it hurts >&2\nexit 3\n")
+	b.write("/srv/bad/DEBIAN/control", control("toy-one", "2.5")+"\nMaintainer: nobody <nobody@example.org>\n")
+	b.sh("chmod 755 /srv/bad/DEBIAN/postinst && dpkg-deb -b /srv/bad /srv/toys/bad.deb && cd /srv/toys && d=bad.deb && (dpkg-deb -f $d; echo Filename: $d; echo Size: $(stat -c %s $d); echo SHA256: $(sha256sum $d | cut -d' ' -f1); echo) >>Packages && sed -i '/SHA256:/,$d' Release && printf 'SHA256:\n %s %s Packages\n' $(sha256sum Packages | cut -d' ' -f1) $(stat -c %s Packages) >>Release")
+	b.fetch("toys")
+	p := b.plan(fleet.Selection{All: true})
+	w := b.work()
+	o := b.carryOut(p, w)
+	if o.Succeeded() || !strings.Contains(o.Because, "toy-one") || len(o.HalfDone) != 1 || o.HalfDone[0] != "toy-one" || !strings.Contains(o.Remedy, "redflag repair") {
+		t.Errorf("%+v\n%s", o, b.log(w))
+	}
+	if !strings.Contains(b.log(w), "it hurts") {
+		t.Error("the log does not say what the script said")
+	}
+	b.refused(fleet.Selection{All: true}, "dpkg was interrupted, and has not finished with toy-one")
+	b.sh("echo '#!/bin/sh' >/var/lib/dpkg/info/toy-one.postinst")
+	fixed, err := b.source().Repair(context.Background(), b.machine(), b.work())
+	if err != nil || len(fixed.HalfDone) > 0 {
+		t.Errorf("repaired: %+v, %v", fixed, err)
+	}
+	b.plan(fleet.Selection{All: true})
+}
+
+func TestALockIsWaitedForAndNamed(t *testing.T) {
+	b := newBench(t)
+	p := b.plan(fleet.Selection{All: true})
+	w := b.work()
+	if err := b.source().Fetch(context.Background(), b.machine(), p, w); err != nil {
+		t.Fatal(err)
+	}
+	release := hold(b.lab, "/var/lib/dpkg/lock-frontend")
+	o, err := b.source().Apply(context.Background(), b.machine(), p, w)
+	release()
+	if err != nil || len(o.Done) > 0 || !strings.Contains(o.Because, "is at work on the packages") {
+		t.Errorf("%+v, %v\n%s", o, err, b.log(w))
+	}
+}
+
+func TestAMirrorThatDiesOrADiskThatIsFullLeavesEverything(t *testing.T) {
+	b := newBench(t)
+	mirror := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(b.root, "srv/toys"))))
+	defer mirror.Close()
+	b.write("/etc/apt/sources.list.d/toys.list", "deb [trusted=yes] "+mirror.URL+" ./\n")
+	b.fetch("toys")
+	p := b.plan(fleet.Selection{All: true})
+	fails := func(want string) {
+		t.Helper()
+		w := b.work()
+		err := b.source().Fetch(context.Background(), b.machine(), p, w)
+		if because, _ := fleet.Explain(err); err == nil || !strings.Contains(because, want) {
+			t.Errorf("%v, want one about %q\n%s", err, want, b.log(w))
+		}
+		if got := b.versions("toy-one", "toy-two", "toy-lib"); got != "toy-lib=1:ii  toy-one=1:ii  toy-two=1:ii" {
+			t.Error(got)
+		}
+	}
+	cache := filepath.Join(b.root, "var/cache/apt/archives")
+	if out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size=8k", "small", cache).CombinedOutput(); err != nil {
+		t.Fatalf("no small disk: %v %s", err, out)
+	}
+	fails("disk is full")
+	if out, err := exec.CommandContext(t.Context(), "umount", "-l", cache).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	mirror.Close()
+	fails("cannot be fetched")
+}
+
+func TestAConfigurationFileIsKeptAndToBeReviewed(t *testing.T) {
+	b := newBench(t)
+	conf := func(version string) {
+		b.write("/srv/conf/DEBIAN/control", control("toy-conf", version)+"\nMaintainer: nobody <nobody@example.org>\n")
+		b.write("/srv/conf/DEBIAN/conffiles", "/etc/toy.conf\n")
+		b.write("/srv/conf/etc/toy.conf", "version "+version+"\n")
+		b.sh("dpkg-deb -b /srv/conf /srv/conf.deb")
+	}
+	conf("1")
+	b.sh("dpkg -i /srv/conf.deb && echo mine >/etc/toy.conf")
+	conf("2")
+	b.sh("cp /srv/conf.deb /srv/toys/ && cd /srv/toys && d=conf.deb && (dpkg-deb -f $d; echo Filename: $d; echo Size: $(stat -c %s $d); echo SHA256: $(sha256sum $d | cut -d' ' -f1); echo) >>Packages && sed -i '/SHA256:/,$d' Release && printf 'SHA256:\n %s %s Packages\n' $(sha256sum Packages | cut -d' ' -f1) $(stat -c %s Packages) >>Release")
+	b.fetch("toys")
+	p := b.plan(fleet.Selection{Names: []string{"toy-conf"}})
+	if strings.Join(p.ConfigFiles, " ") != "/etc/toy.conf" {
+		t.Errorf("at stake: %q", p.ConfigFiles)
+	}
+	o, w := b.succeeds(p)
+	if strings.Join(o.ConfigFiles, " ") != "/etc/toy.conf.dpkg-dist" || strings.TrimSpace(string(b.sh("cat /etc/toy.conf"))) != "mine" {
+		t.Errorf("%+v\n%s", o, b.log(w))
+	}
+}
+
+func TestAJobThatWasKilledIsSettledByWhatIsThere(t *testing.T) {
+	b := newBench(t)
+	p := b.plan(fleet.Selection{All: true})
+	w := b.work()
+	o, err := b.source().Settle(context.Background(), b.machine(), p, w)
+	if err != nil || len(o.Done) > 0 || len(o.Missing) != 3 || o.Because == "" {
+		t.Errorf("before it began: %+v, %v", o, err)
+	}
+	if err := b.source().Fetch(context.Background(), b.machine(), p, w); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := b.source().snapshot(context.Background(), b.machine())
+	if err := errors.Join(err, writeJSON(b.machine(), w.Dir+"/"+beforeFile, snap)); err != nil {
+		t.Fatal(err)
+	}
+	b.sh("apt-get install -yq toy-one=2") // and then it was killed
+	o, err = b.source().Settle(context.Background(), b.machine(), p, w)
+	if err != nil || lines(o.Done) != "upgrade toy-one 1 → 2" || len(o.Missing) != 2 || !strings.Contains(o.Because, "did not come to its end") {
+		t.Errorf("in the middle: %+v, %v", o, err)
+	}
+}

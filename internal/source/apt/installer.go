@@ -1,0 +1,288 @@
+package apt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"redflag/internal/fleet"
+	"redflag/internal/machine"
+	"redflag/internal/source"
+)
+
+// lockWait is how long apt waits for another program that is at work on the packages.
+const lockWait = 5 * time.Minute
+
+// calmly makes maintainer scripts and what hooks into apt ask nobody and restart nothing.
+var calmly = []string{
+	"DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", "DEBIAN_PRIORITY=critical", "UCF_FORCE_CONFFOLD=1",
+	"NEEDRESTART_MODE=l", "NEEDRESTART_SUSPEND=1", "APT_LISTCHANGES_FRONTEND=none", "APT_LISTBUGS_FRONTEND=none",
+}
+
+// Files of a job.
+const (
+	planFile   = "plan.json"   // what the hook holds apt to
+	beforeFile = "before.json" // the database before
+	statusFile = "status"      // what apt says of its progress
+	codeFile   = "code"        // apt's exit code
+)
+
+// command is apt-get with all that an unattended run needs. More are options that come before the words.
+func (s Source) command(dir string, words []string, more ...string) machine.Command {
+	wait := s.LockWait
+	if wait == 0 {
+		wait = lockWait
+	}
+	args := []string{
+		"-y", "-q", "-o", "Acquire::Retries=1", "-o", "APT::Status-Fd=3", "-o", "Dpkg::Use-Pty=0", "-o", fmt.Sprintf("DPkg::Lock::Timeout=%d", int(wait/time.Second)),
+		"-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold",
+	}
+	for _, o := range s.planOptions(words) {
+		if o == "--allow-downgrades" {
+			args = append(args, o)
+		}
+	}
+	args = append(append(args, hookOption(s.Hook, path.Join(dir, planFile))...), more...)
+	return machine.Command{Name: "apt-get", Args: append(args, words...), Env: calmly}
+}
+
+// words are those of a plan that was approved: what was selected, or each change by its version. A selection of everything is given to apt
+// as that, so that no package is taken for one that a person chose.
+func (s Source) words(m *machine.Machine, p fleet.Plan) ([]string, error) {
+	words := []string{"dist-upgrade"}
+	if !p.Selection.All {
+		words = back(m, p.Changes)
+	}
+	return words, checkWords(words)
+}
+
+// Fetch implements source.Installer.
+func (s Source) Fetch(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) error {
+	words, err := s.words(m, p)
+	if err != nil {
+		return err
+	}
+	if err := writeJSON(m, path.Join(w.Dir, planFile), p); err != nil {
+		return err
+	}
+	s.keepAll(ctx, m, p, w)
+	code, err := s.run(ctx, m, w, s.command(w.Dir, words, "--download-only"))
+	if err == nil && code != 0 {
+		err = s.complaint(m, w, "the packages could not be fetched")
+	}
+	return err
+}
+
+// run runs a command into the job's log, with its progress beside it.
+func (s Source) run(ctx context.Context, m *machine.Machine, w source.Work, c machine.Command) (int, error) {
+	status, err := os.OpenFile(m.Path(path.Join(w.Dir, statusFile)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return -1, err
+	}
+	defer status.Close()
+	fmt.Fprintf(w.Log, "\n# %s %s\n", c.Name, strings.Join(c.Args, " "))
+	if ctx.Done() != nil {
+		return m.Follow(ctx, c, w.Log, status)
+	}
+	cmd, err := m.Begin(c, w.Log, append([]*os.File{status}, w.Held...)...)
+	if err != nil {
+		return -1, err
+	}
+	return machine.Code(ctx, cmd, cmd.Run())
+}
+
+// Apply implements source.Installer. What was fetched is in apt's cache. (With --no-download apt 2.6 fails over archives on a disk, which it does
+// not copy there.)
+func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
+	words, err := s.words(m, p)
+	if err != nil {
+		return fleet.Outcome{}, err
+	}
+	before, err := s.snapshot(ctx, m)
+	if err != nil {
+		return fleet.Outcome{}, err
+	}
+	if err := errors.Join(writeJSON(m, path.Join(w.Dir, planFile), p), writeJSON(m, path.Join(w.Dir, beforeFile), before)); err != nil {
+		return fleet.Outcome{}, err
+	}
+	code, err := s.run(ctx, m, w, s.command(w.Dir, words))
+	if err != nil {
+		return fleet.Outcome{}, err
+	}
+	if err := writeJSON(m, path.Join(w.Dir, codeFile), code); err != nil {
+		return fleet.Outcome{}, err
+	}
+	return s.Settle(ctx, m, p, w)
+}
+
+// Settle implements source.Installer: the truth is in the database.
+func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
+	o := fleet.Outcome{Done: []fleet.Change{}, Missing: []fleet.Change{}, HalfDone: []string{}, ConfigFiles: []string{}}
+	var before snapshot
+	if err := readJSON(m, path.Join(w.Dir, beforeFile), &before); errors.Is(err, fs.ErrNotExist) {
+		o.Missing, o.Because = p.Changes, "it was ended before it began to change anything"
+		return o, nil
+	} else if err != nil {
+		return o, err
+	}
+	db, err := s.database(m)
+	if err != nil {
+		return o, err
+	}
+	o.Done = before.differences(newSnapshot(db))
+	for _, c := range p.Changes {
+		if !slices.ContainsFunc(o.Done, func(d fleet.Change) bool { return d.Name == c.Name && d.Arch == c.Arch && d.To == c.To }) {
+			o.Missing = append(o.Missing, c)
+		}
+	}
+	o.HalfDone = append(o.HalfDone, db.interrupted()...)
+	s.restoreMarks(ctx, m, before, o.Done, p)
+	o.ConfigFiles = append(o.ConfigFiles, reviews(ctx, m, o.Done, before.At)...)
+	o.Because, o.Remedy = s.reason(m, w, o)
+	return o, nil
+}
+
+// reason says why a transaction did not succeed.
+func (s Source) reason(m *machine.Machine, w source.Work, o fleet.Outcome) (because, remedy string) {
+	var code int
+	// Without a code we were killed, and apt went on alone: what is there says all.
+	if err := readJSON(m, path.Join(w.Dir, codeFile), &code); (err == nil && code == 0 || errors.Is(err, fs.ErrNotExist)) && o.Succeeded() {
+		return "", ""
+	}
+	because, remedy = fleet.Explain(s.complaint(m, w, "apt-get did not come to its end"))
+	if len(o.HalfDone) > 0 {
+		remedy = "let dpkg finish: redflag repair"
+	}
+	return because, remedy
+}
+
+// reasons are what apt and dpkg say of a transaction that fails, in the C locale. The first that fits explains it.
+var reasons = []failure{
+	{regexp.MustCompile(`redflag: apt-hook: (` + vetoMark + `: .*)`), "$1", "plan again, and approve what is planned now"},
+	{regexp.MustCompile(`Could not get lock \S+ It is held by process (\d+) \((.*)\)`), "$2 (process $1) is at work on the packages", "wait until it has ended, and try again"},
+	{regexp.MustCompile(`Could not get lock \S+ It is held by process (\d+)`), "process $1 is at work on the packages", "wait until it has ended, and try again"},
+	{regexp.MustCompile(`Unable to acquire the dpkg frontend lock`), "another program is at work on the packages", "wait until it has ended, and try again"},
+	{regexp.MustCompile(`You don't have enough free space in (\S+)`), "there is not enough free space in $1", "free some: apt-get clean"},
+	{regexp.MustCompile(`(?:No space left on device|cannot copy extracted data.*)`), "the disk is full", "free some space, and let dpkg finish: redflag repair"},
+	{regexp.MustCompile(`Version '([^']*)' for '([^']*)' was not found`), "$2 $1 is not on offer any more", "plan again"},
+	{regexp.MustCompile(`Failed to fetch (\S+)\s+(.*)`), "$1 cannot be fetched: $2", "try again, or choose another mirror"},
+	{regexp.MustCompile(`dpkg: error processing (?:package|archive) (\S+) \((.*)\):`), "dpkg fails with $1 ($2)", "see the log for what its script says"},
+	{regexp.MustCompile(`E: (.*)`), "$1", "see the log"},
+}
+
+// complaint gives the reason that is in the log's last run.
+func (s Source) complaint(m *machine.Machine, w source.Work, otherwise string) error {
+	text, err := m.Tail(path.Join(w.Dir, source.LogFile), maxComplaint)
+	if err != nil {
+		return &fleet.Unknown{Because: otherwise + ", and its log cannot be read: " + fleet.Plain(err.Error())}
+	}
+	last := string(text)
+	if i := strings.LastIndex(last, "\n# "); i >= 0 {
+		last = last[i+1:]
+		_, last, _ = strings.Cut(last, "\n")
+	}
+	for _, r := range reasons {
+		if at := r.pattern.FindStringSubmatchIndex(last); at != nil {
+			fill := func(t string) string { return fleet.Plain(string(r.pattern.ExpandString(nil, t, last, at))) }
+			return &fleet.Unknown{Because: fill(r.because), Remedy: fill(r.remedy)}
+		}
+	}
+	return &fleet.Unknown{Because: otherwise, Remedy: "see the log"}
+}
+
+// maxComplaint is how much of the end of a log is looked at for a reason.
+const maxComplaint = 256 << 10
+
+// snapshot is what the database said before.
+type snapshot struct {
+	At       time.Time         `json:"at"`
+	Versions map[string]string `json:"versions"` // by name:arch
+	Auto     []string          `json:"auto"`     // what was installed because another needed it
+}
+
+func newSnapshot(db *Database) snapshot {
+	s := snapshot{Versions: map[string]string{}}
+	for _, p := range db.Packages {
+		if p.Installed() {
+			s.Versions[p.Name+":"+p.Arch] = p.Version
+		}
+	}
+	return s
+}
+
+func (s Source) database(m *machine.Machine) (*Database, error) {
+	set, err := readSettings(m)
+	if err != nil {
+		return nil, err
+	}
+	db, err := ReadDatabase(m, set.status)
+	if err != nil {
+		return nil, unreadable(set.status, err)
+	}
+	return db, nil
+}
+
+func (s Source) snapshot(ctx context.Context, m *machine.Machine) (snapshot, error) {
+	db, err := s.database(m)
+	if err != nil {
+		return snapshot{}, err
+	}
+	snap := newSnapshot(db)
+	snap.At = m.Now().UTC()
+	result, err := m.Run(ctx, machine.Command{Name: "apt-mark", Args: []string{"showauto"}})
+	if err != nil {
+		return snap, err
+	}
+	snap.Auto = strings.Fields(string(result.Stdout))
+	return snap, nil
+}
+
+// differences gives what has changed since.
+func (s snapshot) differences(now snapshot) []fleet.Change {
+	list := []fleet.Change{}
+	add := func(key, from, to string) {
+		name, arch, _ := strings.Cut(key, ":")
+		c := fleet.Change{Action: actionOf(from, to), Name: name, Arch: arch, From: from, To: to}
+		c.Automatic = slices.Contains(s.Auto, name) || slices.Contains(s.Auto, key)
+		list = append(list, c)
+	}
+	for key, to := range now.Versions {
+		if from := s.Versions[key]; from != to {
+			add(key, from, to)
+		}
+	}
+	for key, from := range s.Versions {
+		if _, there := now.Versions[key]; !there {
+			add(key, from, "")
+		}
+	}
+	slices.SortFunc(list, fleet.CompareChanges)
+	return list
+}
+
+func writeJSON(m *machine.Machine, name string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return machine.WriteFile(m.Path(name), data, 0o600)
+}
+
+// maxJSON bounds the files of a job.
+const maxJSON = 64 << 20
+
+func readJSON(m *machine.Machine, name string, v any) error {
+	data, err := m.ReadFile(name, maxJSON)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}

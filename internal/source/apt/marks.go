@@ -1,0 +1,68 @@
+package apt
+
+import (
+	"context"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"redflag/internal/fleet"
+	"redflag/internal/machine"
+	versions "redflag/internal/version"
+)
+
+func actionOf(from, to string) fleet.Action {
+	switch {
+	case from == "":
+		return fleet.Install
+	case to == "":
+		return fleet.Remove
+	case versions.CompareDebian(from, to) > 0:
+		return fleet.Downgrade
+	}
+	return fleet.Upgrade
+}
+
+// restoreMarks marks again as automatic what was so, or came so: apt takes what it is told by name for what a person chose, and would keep it
+// for ever. That it fails costs nothing but that.
+func (s Source) restoreMarks(ctx context.Context, m *machine.Machine, before snapshot, done []fleet.Change, p fleet.Plan) {
+	args := []string{"auto"}
+	for _, c := range done {
+		key := c.Name + ":" + c.Arch
+		planned := slices.ContainsFunc(p.Changes, func(o fleet.Change) bool { return o.Name == c.Name && o.Arch == c.Arch && o.Automatic && o.From == "" })
+		if c.To != "" && (planned || slices.Contains(before.Auto, c.Name) || slices.Contains(before.Auto, key)) && aptName.MatchString(c.Name) {
+			args = append(args, strings.TrimSuffix(key, ":all"))
+		}
+	}
+	if len(args) > 1 {
+		_, _ = m.Run(ctx, machine.Command{Name: "apt-mark", Args: args})
+	}
+}
+
+// reviews names the configuration files of what was changed beside which a new version was left.
+func reviews(ctx context.Context, m *machine.Machine, done []fleet.Change, since time.Time) []string {
+	var names, list []string
+	for _, c := range done {
+		if c.To != "" && aptName.MatchString(c.Name) {
+			names = append(names, strings.TrimSuffix(c.Name+":"+c.Arch, ":all"))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	result, err := m.Run(ctx, machine.Command{Name: "dpkg-query", Args: append([]string{"-W", "-f", "${Conffiles}\n", "--"}, names...)})
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(result.Stdout)) {
+		file, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		for _, suffix := range []string{".dpkg-dist", ".dpkg-new", ".ucf-dist"} {
+			info, err := m.Stat(path.Clean(file + suffix))
+			if strings.HasPrefix(file, "/") && err == nil && changed(info).After(since.Add(-time.Minute)) {
+				list = append(list, fleet.Plain(file+suffix))
+			}
+		}
+	}
+	return list
+}
