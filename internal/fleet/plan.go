@@ -44,6 +44,8 @@ type Change struct {
 	// digests of its images.
 	From string `json:"from"`
 	To   string `json:"to"`
+	// Image is the reference of a container's image.
+	Image string `json:"image,omitempty"`
 	// Security: the change brings a security update.
 	Security bool `json:"security,omitempty"`
 	// Automatic: it comes because another needs it.
@@ -93,7 +95,7 @@ func (p Plan) Digest() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "redflag plan 1\n%q\n", p.Source)
 	for _, c := range slices.SortedFunc(slices.Values(p.Changes), CompareChanges) {
-		fmt.Fprintf(h, "%q %q %q %q %q\n", c.Action, c.Name, c.Arch, c.From, c.To)
+		fmt.Fprintf(h, "%q %q %q %q %q %q\n", c.Action, c.Name, c.Arch, c.Image, c.From, c.To)
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
@@ -101,7 +103,7 @@ func (p Plan) Digest() string {
 // Differences says in what another plan is not this one: each change of it that is not here, and each that is missing there.
 func (p Plan) Differences(other Plan) []string {
 	key := func(c Change) Change {
-		return Change{Action: c.Action, Name: c.Name, Arch: c.Arch, From: c.From, To: c.To}
+		return Change{Action: c.Action, Name: c.Name, Arch: c.Arch, Image: c.Image, From: c.From, To: c.To}
 	}
 	has := func(list []Change, c Change) bool {
 		return slices.ContainsFunc(list, func(o Change) bool { return key(o) == key(c) })

@@ -337,3 +337,34 @@ func TestAJobThatWasKilledIsSettledByWhatIsThere(t *testing.T) {
 		t.Errorf("in the middle: %+v, %v", o, err)
 	}
 }
+
+func TestSecurityUpdatesOfTheRealArchiveAndTheWayBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: it installs fifty real updates, and goes back")
+	}
+	l := newLab(t, "bookworm")
+	b := &bench{lab: l}
+	all := func() string { return string(b.sh("dpkg-query -W; apt-mark showauto | sort")) }
+	before := all()
+	p := b.plan(fleet.Selection{Security: true})
+	if len(p.Changes) < 20 || p.Download == 0 {
+		t.Fatalf("%d changes, %d bytes", len(p.Changes), p.Download)
+	}
+	for _, c := range p.Changes {
+		if c.Action != fleet.Upgrade || !c.Security {
+			t.Errorf("%+v", c)
+		}
+	}
+	o, w := b.succeeds(p)
+	if left := b.plan(fleet.Selection{Security: true}); len(left.Changes) > 0 {
+		t.Errorf("still pending: %s", lines(left.Changes))
+	}
+	sel, err := b.source().Undo(b.machine(), p, o, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.succeeds(b.plan(sel))
+	if after := all(); after != before {
+		t.Errorf("not what was there before:\n%s", after)
+	}
+}

@@ -24,6 +24,10 @@ type Source struct {
 	host     string
 	getenv   func(string) string
 	patience time.Duration
+	// Grace is how long a new container must run before the old one is removed; 0 means ten seconds.
+	Grace time.Duration
+	// fail makes a step of a recreation fail, in tests.
+	fail func(step string) error
 }
 
 // Options steer a source. The zero value is what a person's shell would do.

@@ -20,10 +20,11 @@ import (
 	"redflag/internal/fleet"
 )
 
-// engine is a container engine that is asked, and never told, anything.
+// engine is a container engine. A scan asks it, and never tells it anything.
 type engine struct {
 	brand    brand
 	host     string
+	scheme   string // http or https, over TCP
 	api      *client.Client
 	wires    wires
 	patience time.Duration
@@ -57,7 +58,7 @@ func connect(ctx context.Context, s *Source, host string) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.wires = wires
+	e.wires, e.scheme = wires, scheme
 	return e, e.open(ctx, scheme)
 }
 

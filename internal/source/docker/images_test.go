@@ -32,6 +32,9 @@ type recipe struct {
 	created  time.Time
 	loose    bool // the layer is packed without compression: another manifest, the same config
 	program  []byte
+	cmd      []string
+	volume   string
+	health   string // what the program is told to check
 }
 
 func may(day int) time.Time { return time.Date(2026, 5, day, 12, 0, 0, 0, time.UTC) }
@@ -75,6 +78,13 @@ func (r recipe) config(t testing.TB, img v1.Image) *v1.ConfigFile {
 	}
 	cfg.Config.Entrypoint = []string{"/idle"}
 	cfg.Config.Env = r.env
+	cfg.Config.Cmd = r.cmd
+	if r.volume != "" {
+		cfg.Config.Volumes = map[string]struct{}{r.volume: {}}
+	}
+	if r.health != "" {
+		cfg.Config.Healthcheck = &v1.HealthConfig{Test: []string{"CMD", "/idle", r.health}, Interval: 200 * time.Millisecond, Retries: 2, Timeout: time.Second}
+	}
 	cfg.Config.Labels = map[string]string{}
 	for k, v := range r.labels {
 		cfg.Config.Labels[k] = v
