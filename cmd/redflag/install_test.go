@@ -32,7 +32,9 @@ func newRoot(t *testing.T) *root {
 	r.write("/usr/local/bin/redflag", string(program))
 	r.write("/etc/apt/sources.list", "deb [trusted=yes] file:/srv/toys ./\n")
 	r.sh("chmod 755 /usr/local/bin/redflag; mount -t proc proc /proc")
-	t.Cleanup(func() { _ = exec.CommandContext(context.Background(), "umount", "-l", filepath.Join(r.dir, "proc")).Run() })
+	t.Cleanup(func() {
+		_ = exec.CommandContext(context.Background(), "umount", "-l", filepath.Join(r.dir, "proc")).Run()
+	})
 	r.offer("1", "")
 	r.sh("apt-get install -yq toy-plain toy-slow")
 	return r
