@@ -49,6 +49,8 @@ type Agent struct {
 	Version string
 	// Prompt: the first round is at once, also where many agents may have been started at the same time.
 	Prompt bool
+	// Worker installs; without one the agent looks, and nothing more.
+	Worker *Worker
 	// session names this run of the agent, and sequence counts its reports.
 	session  string
 	sequence int64

@@ -23,6 +23,10 @@ type entry struct {
 	At        time.Time    `json:"at"`
 	ExpiresAt time.Time    `json:"expires_at"`
 	Scan      *wire.Scan   `json:"scan,omitempty"`
+	// Plan and Install are dropped when the order has ended, and Answer when the server has it: the journal stays small.
+	Plan    *wire.Planning `json:"plan,omitempty"`
+	Install *wire.Install  `json:"install,omitempty"`
+	Answer  *wire.Answer   `json:"answer,omitempty"`
 	// Told: the server has acknowledged this state.
 	Told bool `json:"told"`
 }
@@ -37,10 +41,11 @@ const (
 	journalFile = "orders.json"
 	// maxJournal bounds it: a server gives an order again only until it has expired, and holds back after 50.
 	maxJournal      = 200
-	maxJournalBytes = 1 << 20
+	maxJournalBytes = 64 << 20
 )
 
-// openJournal reads it. A damaged one is begun anew: for orders to scan nothing is lost by that.
+// openJournal reads it. A damaged one is begun anew: for orders to scan nothing is lost by that, and
+// those to install are known by their jobs.
 func openJournal(dir string) *journal {
 	j := &journal{dir: dir}
 	if data, err := readFile(filepath.Join(dir, journalFile), maxJournalBytes); err == nil && json.Unmarshal(data, &j.entries) != nil {
@@ -90,7 +95,7 @@ func (a *Agent) obey(ctx context.Context, list []wire.SignedOrder) error {
 		if a.journal.find(o.ID) != nil {
 			continue // tell says what became of it
 		}
-		e := entry{Order: o.ID, State: wire.Running, At: now(), ExpiresAt: o.ExpiresAt, Scan: o.Scan}
+		e := entry{Order: o.ID, State: wire.Running, At: now(), ExpiresAt: o.ExpiresAt, Scan: o.Scan, Plan: o.Plan, Install: o.Install}
 		if err := a.journal.write(e); err != nil {
 			return err
 		}
@@ -107,13 +112,23 @@ func (a *Agent) obey(ctx context.Context, list []wire.SignedOrder) error {
 // carryOut does what an entry says, and writes down what became of it.
 func (a *Agent) carryOut(ctx context.Context, e entry) error {
 	err := errNotUnderstood
-	if e.Scan != nil {
+	switch {
+	case e.Scan != nil:
 		err = a.Round(ctx, *e.Scan)
+	case a.Worker == nil:
+	case e.Plan != nil:
+		e.Answer, err = a.Worker.plan(ctx, *e.Plan)
+	case e.Install != nil:
+		e.Answer, err = a.Worker.install(ctx, e.Order, e.ExpiresAt, *e.Install)
+		if round := a.Round(ctx, wire.Scan{}); round != nil { // what it has now is told before that it is done
+			a.log.Warn("what was installed will be reported with the next round", "err", round)
+		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err() // it is done when the agent is started again
 	}
 	e.State, e.Told, e.At = wire.Succeeded, false, now()
+	e.Plan, e.Install = nil, nil
 	if err != nil {
 		e.State = wire.Failed
 		e.Because, _ = fleet.Explain(err)
@@ -123,7 +138,7 @@ func (a *Agent) carryOut(ctx context.Context, e entry) error {
 
 var errNotUnderstood = errors.New("this agent does not understand the order: it is older than the server")
 
-// resume finishes what was begun when the agent last ended. To scan twice does no harm.
+// resume finishes what was begun when the agent last ended. To scan or to plan twice does no harm, and what is installed is a job that is found again.
 func (a *Agent) resume(ctx context.Context) error {
 	for _, e := range slices.Clone(a.journal.entries) {
 		if e.State != wire.Running {
@@ -142,12 +157,12 @@ func (a *Agent) tell(ctx context.Context) error {
 		if e.Told {
 			continue
 		}
-		err := a.server.Result(ctx, wire.Result{Session: a.session, Order: e.Order, State: e.State, Because: e.Because, At: e.At})
+		err := a.server.Result(ctx, wire.Result{Session: a.session, Order: e.Order, State: e.State, Because: e.Because, At: e.At, Answer: e.Answer})
 		var r *wire.Refusal
 		if err != nil && !(errors.As(err, &r) && r.Code == wire.CodeNoRoute) { // an order that the server has forgotten needs no answer
 			return err
 		}
-		e.Told = true
+		e.Told, e.Answer = true, nil
 		if err := a.journal.write(e); err != nil {
 			return err
 		}

@@ -99,10 +99,13 @@ func (a *API) imagesAlone() {
 	update.PrecomputeMessages()
 }
 
-// schemaName names a type for clients. A host's facts are no host, and a list is named after what it lists.
+// schemaName names a type for clients. A host's facts are no host, an event no change of a plan, and a list is named after what it lists.
 func schemaName(t reflect.Type, hint string) string {
-	if t == reflect.TypeFor[fleet.Host]() {
+	switch t {
+	case reflect.TypeFor[fleet.Host]():
 		return "Facts"
+	case reflect.TypeFor[server.Change]():
+		return "ChangeEvent"
 	}
 	name := huma.DefaultSchemaNamer(t, hint)
 	if item, ok := strings.CutPrefix(name, "Listed"); ok {
@@ -166,6 +169,8 @@ func (a *API) routes() {
 	one(a, access.Administer, "DELETE /hosts/{host}", "Take a host out of the fleet, with all that is known of it", a.forget)
 	one(a, access.Operate, "POST /scans", "Ask many hosts to look at themselves now", a.scanMany)
 	list(a, access.Read, "GET /orders", "What was asked of all hosts, the newest first", a.orders)
+	one(a, access.Operate, "POST /hosts/{host}/plan", "Ask a host what an installation would do", a.plan)
+	one(a, access.Operate, "POST /orders/{order}/approve", "Have a host carry out the plans that it made for an order", a.approve)
 	one(a, access.Read, "GET /orders/{order}", "What became of an order", a.order)
 
 	list(a, access.Read, "GET /updates", "Updates over all hosts", a.updates)

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"redflag/internal/access"
+	"redflag/internal/server"
 	"redflag/internal/store"
 )
 
@@ -39,6 +40,8 @@ var kinds = []struct {
 	{store.ErrTaken, http.StatusConflict},
 	{store.ErrLastAdmin, http.StatusConflict},
 	{store.ErrManyOrders, http.StatusConflict},
+	{store.ErrNoPlan, http.StatusConflict},
+	{server.ErrOtherPlan, http.StatusConflict},
 }
 
 // told makes an error one for people. What is the server's own fault is logged, and told without its inside.

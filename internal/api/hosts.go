@@ -234,12 +234,8 @@ func (a *API) chosen(ctx context.Context, in *scanManyInput) ([]fleet.HostID, er
 	return ids, err
 }
 
-type orderInput struct {
+type OfOrder struct {
 	Order int64 `path:"order" doc:"The order's ID."`
-}
-
-func (a *API) order(ctx context.Context, in *orderInput) (store.Order, error) {
-	return a.cfg.Store.OneOrder(ctx, wire.OrderID(in.Order))
 }
 
 type labelsInput struct {

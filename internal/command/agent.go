@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -139,6 +140,9 @@ func (p *Program) RunAgent(ctx context.Context, id agent.Identity, dir string, m
 	host := agent.Host{Machine: machine.Local(), Sources: sources.present, StateDir: p.dirs.State, Log: log}
 	a := agent.New(client, agent.OpenState(dir), host.Look, log)
 	a.Version, a.Prompt = p.Version, mode == AgentPrompt
+	if os.Geteuid() == 0 {
+		a.Worker = &agent.Worker{Machine: machine.Local(), Installers: sources.installers, Begin: begin}
+	}
 	if mode == AgentOnce {
 		return a.Round(ctx, wire.Scan{})
 	}
@@ -178,6 +182,17 @@ func (s *agentSources) present(anew bool) []source.Source {
 		}
 	}
 	return here
+}
+
+// installers gives those that can install.
+func (s *agentSources) installers() []source.Installer {
+	var list []source.Installer
+	for _, one := range s.present(false) {
+		if i, ok := one.(source.Installer); ok {
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
 func (s *agentSources) close() {

@@ -83,7 +83,7 @@ func (p *Program) carryOut(ctx context.Context, m *machine.Machine, plans []flee
 		if len(plan.Changes) == 0 {
 			continue
 		}
-		j, err := job.New(m, plan, caller(), undoes)
+		j, err := job.New(m, job.Job{Plan: plan, CreatedBy: caller(), Undoes: undoes})
 		if err != nil {
 			return err
 		}

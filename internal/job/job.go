@@ -54,7 +54,9 @@ type Job struct {
 	// Digest is what was approved: it is the plan's.
 	Digest string `json:"digest"`
 	// Undoes is the job that this one takes back; empty for all others.
-	Undoes    ID        `json:"undoes,omitempty"`
+	Undoes ID `json:"undoes,omitempty"`
+	// Order is the server's that it carries out; empty for one that was begun on the host.
+	Order     string    `json:"order,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	CreatedBy string    `json:"created_by"`
 	ChangedAt time.Time `json:"changed_at"`
@@ -81,13 +83,11 @@ var (
 	ErrBusy  = errors.New("another job is at work on this machine")
 )
 
-// New writes an approved job down.
-func New(m *machine.Machine, p fleet.Plan, by string, undoes ID) (Job, error) {
+// New writes an approved job down: its plan, and who approved it.
+func New(m *machine.Machine, j Job) (Job, error) {
 	now := m.Now().UTC()
-	j := Job{
-		ID: ID(now.Format("20060102-150405-") + strings.ToLower(rand.Text()[:4])), State: Approved, Plan: p, Digest: p.Digest(),
-		Undoes: undoes, CreatedAt: now, CreatedBy: by,
-	}
+	j.ID, j.State, j.CreatedAt = ID(now.Format("20060102-150405-")+strings.ToLower(rand.Text()[:4])), Approved, now
+	j.Digest = j.Plan.Digest()
 	if err := os.MkdirAll(m.Path(j.ID.dir()), 0o700); err != nil {
 		return j, fmt.Errorf("write the job down: %w", err)
 	}

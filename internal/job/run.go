@@ -173,7 +173,7 @@ func Repair(ctx context.Context, m *machine.Machine, r source.Repairer, by strin
 		return Job{}, fmt.Errorf("%w: %w", ErrBusy, err)
 	}
 	defer held.Close()
-	j, err := New(m, fleet.Plan{Source: r.Name(), Changes: []fleet.Change{}}, by, "")
+	j, err := New(m, Job{Plan: fleet.Plan{Source: r.Name(), Changes: []fleet.Change{}}, CreatedBy: by})
 	if err != nil {
 		return j, err
 	}

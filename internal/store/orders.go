@@ -16,8 +16,11 @@ import (
 type Order struct {
 	ID   wire.OrderID `json:"id"`
 	Host fleet.HostID `json:"host"`
-	// Scan is set for an order to scan.
-	Scan  *wire.Scan `json:"scan,omitempty"`
+	// Exactly one of these is set.
+	Scan    *wire.Scan     `json:"scan,omitempty"`
+	Plan    *wire.Planning `json:"plan,omitempty"`
+	Install *Installation  `json:"install,omitempty"`
+
 	State wire.State `json:"state"`
 	// Because says why it failed; empty when it did not.
 	Because   string    `json:"because"`
@@ -26,6 +29,16 @@ type Order struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	// ChangedAt is when it came into its state.
 	ChangedAt time.Time `json:"changed_at"`
+	// Answer is what the host had to say of it. It is given with one order, and not in lists.
+	Answer *wire.Answer `json:"answer,omitempty"`
+	// Approved is the order that carries out the plans of this one; absent while nobody has approved them, and in lists.
+	Approved wire.OrderID `json:"approved,omitempty"`
+}
+
+// Installation is what an order to install is about.
+type Installation struct {
+	Sources []string `json:"sources"`
+	Changes int      `json:"changes"`
 }
 
 // NewOrderID makes an order's ID.
@@ -47,21 +60,59 @@ func (s *Store) Order(ctx context.Context, id fleet.HostID, o wire.Order, signed
 		if _, err := lockHost(ctx, c, id); err != nil {
 			return err
 		}
-		var waiting int
-		if err := c.one(ctx, []any{&waiting}, `SELECT COUNT(*) FROM orders WHERE state = $1 AND host_id = $2`, string(wire.Waiting), id); err != nil {
-			return err
-		}
-		if waiting >= maxWaiting {
-			return ErrManyOrders
-		}
-		_, err := c.exec(ctx, `INSERT INTO orders (id, host_id, state, body, because, created_at, created_by, expires_at, changed_at)
-			VALUES ($1, $2, $3, $4, '', $5, $6, $7, $5)`, int64(o.ID), id, string(wire.Waiting), string(body), now.UnixMilli(), by, millis(o.ExpiresAt))
-		return err
+		return insertOrder(ctx, c, id, o, body, by, now)
 	})
 	if err != nil {
 		return fmt.Errorf("give an order to %s: %w", id, err)
 	}
 	return nil
+}
+
+// insertOrder keeps an order of a host that is locked.
+func insertOrder(ctx context.Context, c conn, id fleet.HostID, o wire.Order, body []byte, by string, now time.Time) error {
+	var waiting int
+	if err := c.one(ctx, []any{&waiting}, `SELECT COUNT(*) FROM orders WHERE state = $1 AND host_id = $2`, string(wire.Waiting), id); err != nil {
+		return err
+	}
+	if waiting >= maxWaiting {
+		return ErrManyOrders
+	}
+	_, err := c.exec(ctx, `INSERT INTO orders (id, host_id, state, body, because, created_at, created_by, expires_at, changed_at)
+		VALUES ($1, $2, $3, $4, '', $5, $6, $7, $5)`, int64(o.ID), id, string(wire.Waiting), string(body), now.UnixMilli(), by, millis(o.ExpiresAt))
+	return err
+}
+
+// ErrNoPlan: an order has no plans that could be approved.
+var ErrNoPlan = errors.New("there is no such plan: ask the host for one")
+
+// Approve keeps the order that carries out the plans of another one, once: who approves them again gets the order that there is.
+func (s *Store) Approve(ctx context.Context, plan wire.OrderID, id fleet.HostID, o wire.Order, signed wire.SignedOrder, by string, now time.Time) (wire.OrderID, error) {
+	body, err := json.Marshal(signed)
+	if err != nil {
+		return 0, err
+	}
+	given := o.ID
+	err = s.inTx(ctx, func(c conn) error {
+		if _, err := lockHost(ctx, c, id); err != nil {
+			return err
+		}
+		var before int64
+		if err := c.one(ctx, []any{&before}, `SELECT a.approved FROM answers AS a JOIN orders AS o ON o.id = a.order_id WHERE a.order_id = $1 AND o.host_id = $2`, int64(plan), id); err != nil {
+			return notFound(err, ErrNoPlan)
+		}
+		if before != 0 {
+			given = wire.OrderID(before)
+			return nil
+		}
+		if _, err := c.exec(ctx, `UPDATE answers SET approved = $1 WHERE order_id = $2`, int64(o.ID), int64(plan)); err != nil {
+			return err
+		}
+		return insertOrder(ctx, c, id, o, body, by, now)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("approve a plan of %s: %w", id, err)
+	}
+	return given, nil
 }
 
 // WaitingHosts names the hosts that have orders to fetch.
@@ -97,13 +148,27 @@ func (s *Store) Result(ctx context.Context, id fleet.HostID, r wire.Result, now 
 		if !follows(state, r.State) {
 			return nil
 		}
-		_, err = c.exec(ctx, `UPDATE orders SET state = $1, because = $2, changed_at = $3 WHERE id = $4`, string(r.State), r.Because, now.UnixMilli(), int64(r.Order))
-		return err
+		if _, err := c.exec(ctx, `UPDATE orders SET state = $1, because = $2, changed_at = $3 WHERE id = $4`, string(r.State), r.Because, now.UnixMilli(), int64(r.Order)); err != nil {
+			return err
+		}
+		return saveAnswer(ctx, c, r)
 	})
 	if err != nil {
 		return fmt.Errorf("note the result of an order: %w", err)
 	}
 	return nil
+}
+
+func saveAnswer(ctx context.Context, c conn, r wire.Result) error {
+	if r.Answer == nil {
+		return nil
+	}
+	body, err := json.Marshal(r.Answer)
+	if err != nil {
+		return err
+	}
+	_, err = c.exec(ctx, `INSERT INTO answers (order_id, body, approved) VALUES ($1, $2, 0) ON CONFLICT (order_id) DO UPDATE SET body = excluded.body`, int64(r.Order), string(body))
+	return err
 }
 
 // follows says whether a host may bring an order from one state to another. One that was given up as lost may yet turn up.
@@ -149,7 +214,14 @@ func scanOrder(scan func(...any) error) (Order, error) {
 		return o, err
 	}
 	err := json.Unmarshal(signed.Order, &order)
-	o.Scan = order.Scan
+	o.Scan, o.Plan = order.Scan, order.Plan
+	if i := order.Install; i != nil {
+		o.Install = &Installation{Sources: []string{}}
+		for _, p := range i.Plans {
+			o.Install.Sources = append(o.Install.Sources, p.Source)
+			o.Install.Changes += len(p.Changes)
+		}
+	}
 	return o, err
 }
 
@@ -176,7 +248,18 @@ func (s *Store) OneOrder(ctx context.Context, id wire.OrderID) (Order, error) {
 	if err == nil && !found {
 		err = notFound(sql.ErrNoRows, ErrNoOrder)
 	}
-	return o, err
+	if err != nil {
+		return o, err
+	}
+	return o, s.reader().all(ctx, func(scan func(...any) error) error {
+		var body string
+		var approved int64
+		if err := scan(&body, &approved); err != nil {
+			return err
+		}
+		o.Answer, o.Approved = &wire.Answer{}, wire.OrderID(approved)
+		return json.Unmarshal([]byte(body), o.Answer)
+	}, `SELECT body, approved FROM answers WHERE order_id = $1`, int64(id))
 }
 
 // OrderOnHost is an order, with the name of its host.

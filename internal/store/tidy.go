@@ -32,6 +32,7 @@ func (s *Store) Tidy(ctx context.Context, keep time.Duration, now time.Time) err
 		{"history", `DELETE FROM history WHERE id IN (SELECT id FROM history WHERE gone_at < $1 ORDER BY gone_at LIMIT $2)`, []any{now.Add(-keep).UnixMilli(), tidyBatch}},
 		{"history", `DELETE FROM history WHERE id IN (SELECT id FROM history ORDER BY gone_at DESC, id DESC LIMIT $1 OFFSET $2)`, []any{tidyBatch, maxHistory}},
 		{"orders", `DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE changed_at < $1 AND state <> 'waiting' AND state <> 'running' ORDER BY changed_at LIMIT $2)`, []any{now.Add(-keepOrders).UnixMilli(), tidyBatch}},
+		{"answers", `DELETE FROM answers WHERE order_id IN (SELECT order_id FROM answers AS a WHERE NOT EXISTS (SELECT 1 FROM orders WHERE id = a.order_id) LIMIT $1)`, []any{tidyBatch}},
 		{"tokens", `DELETE FROM tokens WHERE expires_at < $1`, []any{now.Add(-keepTokens).UnixMilli()}},
 		{"logins", `DELETE FROM logins WHERE expires_at < $1`, []any{now.UnixMilli()}},
 		{"challenges", `DELETE FROM challenges WHERE expires_at < $1`, []any{now.UnixMilli()}},

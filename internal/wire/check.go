@@ -87,7 +87,41 @@ func (r *Result) Check() error {
 		return bounds("the state %q", fleet.Plain(string(r.State)))
 	}
 	r.Because = fleet.Plain(r.Because)
+	if a := r.Answer; a != nil {
+		if err := a.check(); err != nil {
+			return err
+		}
+	}
 	return checkSession(r.Session)
+}
+
+// MaxLog bounds the lines of a log that a host sends.
+const MaxLog = 500
+
+// check holds an answer to the bounds, and makes its texts safe. A plan whose digest changes by that is none of an honest host.
+func (a *Answer) check() error {
+	if len(a.Plans) > MaxSources || len(a.Jobs) > MaxSources {
+		return bounds("more than %d plans", MaxSources)
+	}
+	var digests []string
+	for _, p := range a.Plans {
+		if len(p.Changes) > MaxUpdates {
+			return bounds("a plan of %d changes", len(p.Changes))
+		}
+		digests = append(digests, p.Digest())
+	}
+	for _, j := range a.Jobs {
+		if len(j.Log) > MaxLog || len(j.Outcome.Done) > MaxUpdates || len(j.Outcome.Missing) > MaxUpdates {
+			return bounds("a job of %d lines and %d changes", len(j.Log), len(j.Outcome.Done))
+		}
+	}
+	clean(reflect.ValueOf(a).Elem())
+	for i, p := range a.Plans {
+		if p.Digest() != digests[i] {
+			return bounds("a plan with texts that are none")
+		}
+	}
+	return nil
 }
 
 // Check holds an enrolment to the bounds, and makes its texts safe.

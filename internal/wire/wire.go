@@ -13,7 +13,8 @@ import (
 // Level is how much an agent or a server knows to say. It rises by one with every change that the other side must know of.
 //
 //	1  enrolment, check-in, reports, orders to scan and to refresh
-const Level = 1
+//	2  orders to plan and to install
+const Level = 2
 
 // Paths of the agents' door.
 const (
@@ -130,6 +131,18 @@ type Order struct {
 	Host      fleet.HostID `json:"host"`
 	ExpiresAt time.Time    `json:"expires_at"`
 	Scan      *Scan        `json:"scan,omitempty"`
+	Plan      *Planning    `json:"plan,omitempty"`
+	Install   *Install     `json:"install,omitempty"`
+}
+
+// Planning asks what an installation would do. Nothing is changed by it.
+type Planning struct {
+	Selection fleet.Selection `json:"selection"`
+}
+
+// Install has exactly these plans carried out, each by its source, if the host plans the same at that time and its policy lets it.
+type Install struct {
+	Plans []fleet.Plan `json:"plans"`
 }
 
 // OrderID names an order for ever.
@@ -181,4 +194,24 @@ type Result struct {
 	// Because says why it failed.
 	Because string    `json:"because,omitempty"`
 	At      time.Time `json:"at"`
+	Answer  *Answer   `json:"answer,omitempty"`
+}
+
+// Answer is what a host has to say of an order beside how it ended.
+type Answer struct {
+	// Plans answer an order to plan.
+	Plans []fleet.Plan `json:"plans"`
+	// Jobs are what was installed, or was to be.
+	Jobs []Job `json:"jobs"`
+}
+
+// Job is one plan that was to be carried out.
+type Job struct {
+	// ID is the host's own, by which `redflag log` shows it there.
+	ID      string        `json:"id"`
+	Source  string        `json:"source"`
+	State   string        `json:"state"`
+	Outcome fleet.Outcome `json:"outcome"`
+	// Log is the end of what the tools said, line by line.
+	Log []string `json:"log"`
 }
