@@ -1,13 +1,11 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"redflag/internal/fleet"
@@ -65,7 +63,7 @@ func (w *Worker) install(ctx context.Context, id wire.OrderID, expires time.Time
 		if j, err = w.await(ctx, j); err != nil {
 			return answer, err
 		}
-		answer.Jobs = append(answer.Jobs, w.told(j))
+		answer.Jobs = append(answer.Jobs, told(j))
 		if j.State != job.Succeeded {
 			return answer, &fleet.Unknown{Because: fmt.Sprintf("%s: %s", plan.Source, j.Because), Remedy: j.Remedy}
 		}
@@ -133,24 +131,11 @@ func (w *Worker) await(ctx context.Context, j job.Job) (job.Job, error) {
 	}
 }
 
-// maxLogBytes is how much of the end of a log is sent.
-const maxLogBytes = 64 << 10
-
 // told is a job as the server gets it.
-func (w *Worker) told(j job.Job) wire.Job {
-	t := wire.Job{ID: string(j.ID), Source: j.Plan.Source, State: string(j.State), Log: []string{}}
+func told(j job.Job) wire.Job {
+	t := wire.Job{ID: string(j.ID), Source: j.Plan.Source, State: string(j.State), Outcome: fleet.NewOutcome()}
 	if j.Outcome != nil {
 		t.Outcome = *j.Outcome
-	}
-	log, err := w.Machine.Tail(j.ID.Log(), maxLogBytes)
-	if err != nil {
-		return t
-	}
-	for line := range bytes.Lines(log) {
-		t.Log = append(t.Log, fleet.Plain(strings.TrimRight(string(line), "\n")))
-	}
-	if extra := len(t.Log) - wire.MaxLog; extra > 0 {
-		t.Log = t.Log[extra:]
 	}
 	return t
 }

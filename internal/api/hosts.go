@@ -234,6 +234,7 @@ func (a *API) chosen(ctx context.Context, in *scanManyInput) ([]fleet.HostID, er
 	return ids, err
 }
 
+// OfOrder names an order.
 type OfOrder struct {
 	Order int64 `path:"order" doc:"The order's ID."`
 }

@@ -24,6 +24,8 @@ type Host struct {
 	BootedAt time.Time `json:"booted_at,omitzero"`
 	Reboot   Reboot    `json:"reboot"`
 	Restart  Restart   `json:"restart"`
+	// Policy is what a fleet's server may have done there; absent where the agent does not say.
+	Policy *Policy `json:"policy,omitempty"`
 }
 
 // Engine is a container engine on a host.

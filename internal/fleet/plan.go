@@ -83,11 +83,23 @@ type Plan struct {
 	Disk     int64 `json:"disk"`
 	// ConfigFiles were changed on this machine and belong to what changes: they are kept as they are, and what came instead is left beside them.
 	ConfigFiles []string `json:"config_files"`
+	// Free is how much room there is where the downloads go and where they are unpacked, in bytes: the smaller of the two; 0 where it is not known.
+	Free int64 `json:"free"`
 	// Reboot says whether it is known to need one.
 	Reboot Reboot `json:"reboot"`
+	// Restart names the services that run files which it replaces.
+	Restart Restart `json:"restart"`
 	// Warnings are what a person should know before the approval.
 	Warnings  []string  `json:"warnings"`
 	PlannedAt time.Time `json:"planned_at"`
+}
+
+// NewPlan gives a plan that changes nothing yet, with every list in place.
+func NewPlan(source string, sel Selection, now time.Time) Plan {
+	return Plan{
+		Source: source, Selection: sel, Changes: []Change{}, ConfigFiles: []string{}, Warnings: []string{}, PlannedAt: now.UTC(),
+		Reboot: Reboot{Needed: NeedUnknown, Because: []string{}}, Restart: Restart{Needed: NeedUnknown, Services: []Service{}},
+	}
 }
 
 // Digest is what an approval is of: it is the same for the same changes of the same source, whenever they were planned.
@@ -122,6 +134,14 @@ func (p Plan) Differences(other Plan) []string {
 	return list
 }
 
+// After is what is done once a plan has been carried out, if that succeeded. It is part of what is approved.
+type After struct {
+	// RestartServices restarts the services that still run replaced files, but for those that must not be restarted unasked.
+	RestartServices bool `json:"restart_services,omitempty"`
+	// Reboot reboots the host if it needs it.
+	Reboot bool `json:"reboot,omitempty"`
+}
+
 // Outcome is what became of a plan: by what is there afterwards, and by nothing that a tool said.
 type Outcome struct {
 	// Done are the changes that happened, those that nobody planned among them; Missing are planned ones that did not.
@@ -136,11 +156,25 @@ type Outcome struct {
 	RolledBack bool `json:"rolled_back"`
 	// ConfigFiles are to be looked at: a new version lies beside each.
 	ConfigFiles []string `json:"config_files"`
-	Reboot      Reboot   `json:"reboot"`
-	Restart     Restart  `json:"restart"`
+	// Stopped names the services and containers that ran before and do not run any more.
+	Stopped []string `json:"stopped"`
+	// Restarted names the services that were restarted afterwards.
+	Restarted []string `json:"restarted"`
+	// Rebooted: the host was rebooted afterwards, and has come back.
+	Rebooted bool    `json:"rebooted,omitempty"`
+	Reboot   Reboot  `json:"reboot"`
+	Restart  Restart `json:"restart"`
 }
 
-// Succeeded says whether all that was planned is done, and nothing half.
+// NewOutcome gives an outcome of nothing, with every list in place.
+func NewOutcome() Outcome {
+	return Outcome{
+		Done: []Change{}, Missing: []Change{}, HalfDone: []string{}, ConfigFiles: []string{}, Stopped: []string{}, Restarted: []string{},
+		Reboot: Reboot{Needed: NeedUnknown, Because: []string{}}, Restart: Restart{Needed: NeedUnknown, Services: []Service{}},
+	}
+}
+
+// Succeeded says whether all that was planned is done, nothing half, and what ran before runs.
 func (o Outcome) Succeeded() bool {
-	return o.Because == "" && len(o.Missing) == 0 && len(o.HalfDone) == 0
+	return o.Because == "" && len(o.Missing) == 0 && len(o.HalfDone) == 0 && len(o.Stopped) == 0
 }

@@ -20,47 +20,28 @@ import (
 // File is where it lies.
 const File = "/etc/redflag/policy.toml"
 
-// Allow is how much a server may ask for. Each includes those before it.
-type Allow string
+// Policy decides by what the file says.
+type Policy struct{ fleet.Policy }
 
-// What a server may ask for.
-const (
-	Report   Allow = "report"   // to look, and nothing more
-	Planning Allow = "plan"     // to say what an installation would do
-	Security Allow = "security" // to install what is for security, with what that needs
-	All      Allow = "all"      // to install every update that it was given the plan of
-)
-
-var order = map[Allow]int{Report: 1, Planning: 2, Security: 3, All: 4}
+var order = map[fleet.Allow]int{fleet.AllowReport: 1, fleet.AllowPlan: 2, fleet.AllowSecurity: 3, fleet.AllowAll: 4}
 
 // Default is what holds where there is no file: nothing is installed at a server's word.
-const Default = Planning
-
-// Policy is what the file says.
-type Policy struct {
-	Allow Allow `toml:"allow"`
-	// Only, where it is not empty, are patterns of the packages and containers that may be changed; Never are those that must not be. They are
-	// shell patterns: nginx*, linux-image-*.
-	Only  []string `toml:"only"`
-	Never []string `toml:"never"`
-	// Hours is when something may be installed, by the host's own clock: 22:00-05:30. Empty is always.
-	Hours string `toml:"hours"`
-}
+const Default = fleet.AllowPlan
 
 // maxFile bounds the file.
 const maxFile = 1 << 20
 
 // Load reads the host's policy. One that cannot be read, or is not understood, allows reports alone.
 func Load(m *machine.Machine) (Policy, error) {
-	strict := Policy{Allow: Report}
+	strict := Policy{fleet.Policy{Allow: fleet.AllowReport, Only: []string{}, Never: []string{}}}
 	data, err := m.ReadFile(File, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Policy{Allow: Default}, nil
+		return Policy{fleet.Policy{Allow: Default, Only: []string{}, Never: []string{}}}, nil
 	}
 	if err != nil {
 		return strict, fmt.Errorf("read the policy: %w", err)
 	}
-	var p Policy
+	p := Policy{fleet.Policy{Only: []string{}, Never: []string{}}}
 	meta, err := toml.Decode(string(data), &p)
 	if err != nil {
 		return strict, fmt.Errorf("read %s: %w", File, err)
@@ -88,7 +69,7 @@ func refusal(because string) error {
 
 // MayPlan says whether a server may ask what an installation would do.
 func (p Policy) MayPlan() error {
-	if order[p.Allow] < order[Planning] {
+	if order[p.Allow] < order[fleet.AllowPlan] {
 		return refusal("plan an installation")
 	}
 	return nil
@@ -96,11 +77,11 @@ func (p Policy) MayPlan() error {
 
 // MayInstall says whether a server may have a plan carried out now.
 func (p Policy) MayInstall(plan fleet.Plan, now time.Time) error {
-	if order[p.Allow] < order[Security] {
+	if order[p.Allow] < order[fleet.AllowSecurity] {
 		return refusal("install anything")
 	}
 	for _, c := range plan.Changes {
-		if p.Allow == Security && !c.Security && (!c.Automatic || c.To == "") {
+		if p.Allow == fleet.AllowSecurity && !c.Security && (!c.Automatic || c.To == "") {
 			return refusal("install what is not for security: " + c.String())
 		}
 		if matches(p.Never, c.Name) || len(p.Only) > 0 && !matches(p.Only, c.Name) {

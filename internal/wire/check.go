@@ -83,10 +83,12 @@ func (c *CheckIn) Check() error {
 
 // Check holds a result to the bounds, and makes its text safe.
 func (r *Result) Check() error {
-	if r.State != Running && r.State != Succeeded && r.State != Failed {
+	switch r.State {
+	case Held, Running, Succeeded, Failed, RolledBack, Cancelled, Expired, Lost:
+	default:
 		return bounds("the state %q", fleet.Plain(string(r.State)))
 	}
-	r.Because = fleet.Plain(r.Because)
+	r.Because, r.Remedy = fleet.Plain(r.Because), fleet.Plain(r.Remedy)
 	if a := r.Answer; a != nil {
 		if err := a.check(); err != nil {
 			return err
@@ -95,8 +97,14 @@ func (r *Result) Check() error {
 	return checkSession(r.Session)
 }
 
-// MaxLog bounds the lines of a log that a host sends.
-const MaxLog = 500
+// Check holds a batch of lines to the bounds, and makes its texts safe. A line is never split or joined by that.
+func (p *Progress) Check() error {
+	if len(p.Lines) > MaxBatch || p.From < 0 || p.From+len(p.Lines) > MaxLines || p.Percent < -1 || p.Percent > 100 {
+		return bounds("%d lines from %d", len(p.Lines), p.From)
+	}
+	clean(reflect.ValueOf(p).Elem())
+	return checkSession(p.Session)
+}
 
 // check holds an answer to the bounds, and makes its texts safe. A plan whose digest changes by that is none of an honest host.
 func (a *Answer) check() error {
@@ -111,8 +119,8 @@ func (a *Answer) check() error {
 		digests = append(digests, p.Digest())
 	}
 	for _, j := range a.Jobs {
-		if len(j.Log) > MaxLog || len(j.Outcome.Done) > MaxUpdates || len(j.Outcome.Missing) > MaxUpdates {
-			return bounds("a job of %d lines and %d changes", len(j.Log), len(j.Outcome.Done))
+		if len(j.Outcome.Done) > MaxUpdates || len(j.Outcome.Missing) > MaxUpdates {
+			return bounds("a job of %d changes", len(j.Outcome.Done))
 		}
 	}
 	clean(reflect.ValueOf(a).Elem())

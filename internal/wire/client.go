@@ -60,6 +60,13 @@ func (c *Client) Result(ctx context.Context, r Result) error {
 	return c.post(ctx, PathResults, r, nil)
 }
 
+// Progress says what the tools say, and gives the number of the line that the server waits for.
+func (c *Client) Progress(ctx context.Context, p Progress) (next int, err error) {
+	var got Progressed
+	err = c.post(ctx, PathProgress, p, &got)
+	return got.Next, err
+}
+
 // Leave takes the host out of the fleet.
 func (c *Client) Leave(ctx context.Context) error {
 	return c.post(ctx, PathLeave, Leave{Level: Level}, nil)

@@ -13,17 +13,18 @@ import (
 // Level is how much an agent or a server knows to say. It rises by one with every change that the other side must know of.
 //
 //	1  enrolment, check-in, reports, orders to scan and to refresh
-//	2  orders to plan and to install
+//	2  orders to plan, to install, to undo, to hold, to restart services, to reboot, to repair and to cancel; progress
 const Level = 2
 
 // Paths of the agents' door.
 const (
-	PathEnroll  = "/agent/v1/enroll"
-	PathCheckIn = "/agent/v1/check-in"
-	PathReport  = "/agent/v1/report"
-	PathOrders  = "/agent/v1/orders"
-	PathResults = "/agent/v1/results"
-	PathLeave   = "/agent/v1/leave"
+	PathEnroll   = "/agent/v1/enroll"
+	PathCheckIn  = "/agent/v1/check-in"
+	PathReport   = "/agent/v1/report"
+	PathOrders   = "/agent/v1/orders"
+	PathResults  = "/agent/v1/results"
+	PathProgress = "/agent/v1/progress"
+	PathLeave    = "/agent/v1/leave"
 )
 
 // Bounds of a message, which both sides hold to.
@@ -133,16 +134,51 @@ type Order struct {
 	Scan      *Scan        `json:"scan,omitempty"`
 	Plan      *Planning    `json:"plan,omitempty"`
 	Install   *Install     `json:"install,omitempty"`
+	Hold      *Hold        `json:"hold,omitempty"`
+	Restart   *Restart     `json:"restart,omitempty"`
+	Reboot    *Reboot      `json:"reboot,omitempty"`
+	Repair    *Repair      `json:"repair,omitempty"`
+	Cancel    *Cancel      `json:"cancel,omitempty"`
 }
 
-// Planning asks what an installation would do. Nothing is changed by it.
+// Planning asks what an installation would do, or the way back from one. Nothing is changed by it. The answer has the plans.
 type Planning struct {
 	Selection fleet.Selection `json:"selection"`
+	// Undo is the order whose installation is to be taken back; 0 where a selection is planned.
+	Undo OrderID `json:"undo,omitempty"`
 }
 
 // Install has exactly these plans carried out, each by its source, if the host plans the same at that time and its policy lets it.
 type Install struct {
 	Plans []fleet.Plan `json:"plans"`
+	After fleet.After  `json:"after"`
+	// Undoes is the order that this one takes back; 0 for all others.
+	Undoes OrderID `json:"undoes,omitempty"`
+}
+
+// Hold keeps updates of packages from being installed, or lets them be installed again.
+type Hold struct {
+	Names []string `json:"names"`
+	Hold  bool     `json:"hold"`
+}
+
+// Restart restarts services: those that are named, or all that run replaced files, but for those that must not be restarted unasked.
+type Restart struct {
+	Names []string `json:"names,omitempty"`
+}
+
+// Reboot reboots the host. It has succeeded when the host is back.
+type Reboot struct {
+	// IfNeeded leaves a host alone that needs none.
+	IfNeeded bool `json:"if_needed,omitempty"`
+}
+
+// Repair lets the package manager finish what was interrupted.
+type Repair struct{}
+
+// Cancel ends an order that has not begun to change the host: one that waits, or downloads.
+type Cancel struct {
+	Order OrderID `json:"order"`
 }
 
 // OrderID names an order for ever.
@@ -175,24 +211,30 @@ type Orders struct {
 // State is how far an order is.
 type State string
 
-// States of an order. A host says the first three, the server the others.
+// States of an order. A host says Held, Running, Succeeded, Failed, RolledBack and Cancelled, the server the others.
 const (
-	Running   State = "running"
-	Succeeded State = "succeeded"
-	Failed    State = "failed"
-	Waiting   State = "waiting"
-	Expired   State = "expired" // the host did not fetch it in time
-	Lost      State = "unknown" // it was begun, and the host never said what became of it
-	Cancelled State = "cancelled"
+	Waiting    State = "waiting"     // the host has not fetched it
+	Held       State = "held"        // the host has it, and waits: for its policy's hours, or for another job
+	Running    State = "running"     // the host is at it
+	Succeeded  State = "succeeded"   // all of it is done
+	Failed     State = "failed"      // it is not, or not all of it
+	RolledBack State = "rolled back" // it failed, and what it had changed was put back
+	Cancelled  State = "cancelled"   // it was ended before it changed anything
+	Expired    State = "expired"     // the host did not fetch it, or could not begin it, in time
+	Lost       State = "unknown"     // it was begun, and the host never said what became of it, or cannot tell
 )
 
-// Result is what became of an order.
+// Ended says whether nothing more is to come.
+func (s State) Ended() bool { return s != Waiting && s != Held && s != Running }
+
+// Result is what became of an order, or that it has begun.
 type Result struct {
 	Session string  `json:"session"`
 	Order   OrderID `json:"order"`
 	State   State   `json:"state"`
-	// Because says why it failed.
+	// Because says why it failed or waits, and Remedy what a person can do about it.
 	Because string    `json:"because,omitempty"`
+	Remedy  string    `json:"remedy,omitempty"`
 	At      time.Time `json:"at"`
 	Answer  *Answer   `json:"answer,omitempty"`
 }
@@ -212,6 +254,31 @@ type Job struct {
 	Source  string        `json:"source"`
 	State   string        `json:"state"`
 	Outcome fleet.Outcome `json:"outcome"`
-	// Log is the end of what the tools said, line by line.
-	Log []string `json:"log"`
 }
+
+// Progress is what the tools say while an order is carried out. Lines are numbered within the order from 0, so that a batch which comes late,
+// twice or after a gap loses and doubles nothing: the server keeps only the line that it waits for and those after it.
+type Progress struct {
+	Session string  `json:"session"`
+	Order   OrderID `json:"order"`
+	// Step says in a few words what is being done, and Percent how far it is; -1 where that is not known.
+	Step    string `json:"step"`
+	Percent int    `json:"percent"`
+	// From is the number of the first of the lines. Without lines it only asks.
+	From  int      `json:"from"`
+	Lines []string `json:"lines,omitempty"`
+}
+
+// Progressed is the answer to it.
+type Progressed struct {
+	// Next is the number of the line that the server waits for.
+	Next int `json:"next"`
+}
+
+// Bounds of progress.
+const (
+	// MaxBatch bounds the lines of one message, and MaxLines those of an order: a distribution upgrade has 10,000. What comes after that stays on the
+	// host, and the last line says so.
+	MaxBatch = 1000
+	MaxLines = 50_000
+)

@@ -125,7 +125,7 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 
 // Settle implements source.Installer: the truth is in the database.
 func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
-	o := fleet.Outcome{Done: []fleet.Change{}, Missing: []fleet.Change{}, HalfDone: []string{}, ConfigFiles: []string{}}
+	o := fleet.NewOutcome()
 	var before snapshot
 	if err := readJSON(m, path.Join(w.Dir, beforeFile), &before); errors.Is(err, fs.ErrNotExist) {
 		o.Missing, o.Because = p.Changes, "it was ended before it began to change anything"

@@ -16,7 +16,7 @@ import (
 
 // Plan implements source.Planner: apt itself says what it would do, through its hook, and does nothing.
 func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selection) (fleet.Plan, error) {
-	p := fleet.Plan{Source: s.Name(), Selection: sel, Changes: []fleet.Change{}, ConfigFiles: []string{}, Warnings: []string{}, PlannedAt: m.Now().UTC()}
+	p := fleet.NewPlan(s.Name(), sel, m.Now())
 	if err := s.ready(m); err != nil {
 		return p, err
 	}

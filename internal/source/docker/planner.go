@@ -20,10 +20,8 @@ const labelUpdate = "redflag.update"
 // the tag has now, and with it those that live in its network, process or IPC space. Newer tags are not a plan's: the tag is a person's
 // choice. Images carry no word of what is for security.
 func (s *Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selection) (fleet.Plan, error) {
-	p := fleet.Plan{
-		Source: s.Name(), Selection: sel, Changes: []fleet.Change{}, ConfigFiles: []string{}, Warnings: []string{}, PlannedAt: m.Now().UTC(),
-		Reboot: fleet.Reboot{Needed: fleet.NotNeeded, Because: []string{}},
-	}
+	p := fleet.NewPlan(s.Name(), sel, m.Now())
+	p.Reboot.Needed, p.Restart.Needed = fleet.NotNeeded, fleet.NotNeeded
 	engines, err := s.engines(ctx, m)
 	defer closeAll(engines)
 	if err != nil {

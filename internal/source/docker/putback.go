@@ -105,7 +105,7 @@ func (e *engine) retag(ctx context.Context, k *remake) error {
 
 // outcome sums up what became of the containers.
 func (r *recreation) outcome(p fleet.Plan, failed error) fleet.Outcome {
-	o := fleet.Outcome{Done: []fleet.Change{}, Missing: []fleet.Change{}, HalfDone: []string{}, ConfigFiles: []string{}}
+	o := fleet.NewOutcome()
 	done := map[string]bool{}
 	for _, k := range r.list {
 		switch k.State {
