@@ -53,6 +53,8 @@ type Job struct {
 	Plan    fleet.Plan `json:"plan"`
 	// Digest is what was approved: it is the plan's.
 	Digest string `json:"digest"`
+	// After is what is done once the plan has been carried out, if that succeeded.
+	After fleet.After `json:"after"`
 	// Undoes is the job that this one takes back; empty for all others.
 	Undoes ID `json:"undoes,omitempty"`
 	// Order is the server's that it carries out; empty for one that was begun on the host.
