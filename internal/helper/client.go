@@ -34,7 +34,7 @@ func (c *Client) ask(ctx context.Context, request Request) (Response, error) {
 	dialer := net.Dialer{Timeout: dialPatience}
 	conn, err := dialer.DialContext(ctx, "unix", c.file)
 	if errors.Is(err, os.ErrPermission) {
-		return Response{}, &fleet.Unknown{Because: "this user may not speak to the root helper", Remedy: "run the agent as the service that `redflag agent install` makes", Err: ErrAway}
+		return Response{}, &fleet.Unknown{Because: "this user may not speak to the root helper", Remedy: "run the agent as the service that `redflag agent install` makes", Err: errors.Join(ErrAway, err)}
 	}
 	if err != nil {
 		return Response{}, &fleet.Unknown{Because: ErrAway.Error(), Remedy: "see what it says: journalctl -u redflag-helper", Err: ErrAway}

@@ -24,8 +24,10 @@ import (
 // Config is what a helper is made of.
 type Config struct {
 	Machine *machine.Machine
-	// Dir is where it keeps orders, and whom it trusts.
+	// Dir is where it keeps orders.
 	Dir string
+	// Trust says whose orders are obeyed.
+	Trust func() (Trust, error)
 	// Begin starts the process that carries a job out.
 	Begin func(ctx context.Context, id job.ID) error
 	// Outside runs a hidden command of this program outside of any sandbox, gives it what it reads, and gives what it prints. Its end may be lost if this process

@@ -79,7 +79,7 @@ func (h *Helper) Do(_ context.Context, signed wire.SignedOrder) (Report, error) 
 
 // verify holds an order to the signature, the host and the form.
 func (h *Helper) verify(signed wire.SignedOrder) (wire.Order, error) {
-	trust, err := LoadTrust(h.Dir)
+	trust, err := h.Trust()
 	if err != nil {
 		return wire.Order{}, &Refused{err}
 	}
