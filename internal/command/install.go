@@ -159,15 +159,15 @@ const (
 // follow prints what a job does until it has ended. The end of ctx cancels a download; of what is under way it only stops watching.
 func (p *Program) follow(ctx context.Context, m *machine.Machine, id job.ID) error {
 	fmt.Fprintf(p.stdout, "\njob %s\n", id)
-	progress := progressOf(m, id)
+	progress := job.NewProgress(m, id)
 	began := time.Now()
 	for {
 		j, err := job.Get(m, id)
 		if err != nil {
 			return err
 		}
-		for _, line := range progress.more() {
-			fmt.Fprintf(p.stdout, "  %s\n", line)
+		for _, s := range progress.More() {
+			fmt.Fprintf(p.stdout, "  %s\n", stepLine(s))
 		}
 		switch {
 		case j.State.Ended():
