@@ -25,6 +25,8 @@ type engine struct {
 	brand    brand
 	host     string
 	scheme   string // http or https, over TCP
+	version  string // of the API that it speaks itself; the client's may be older
+	getenv   func(string) string
 	api      *client.Client
 	wires    wires
 	patience time.Duration
@@ -64,7 +66,7 @@ func connect(ctx context.Context, s *Source, host string) (*engine, error) {
 
 func newEngine(s *Source, host string) *engine {
 	return &engine{
-		brand: s.brand, host: host, patience: s.patience,
+		brand: s.brand, host: host, patience: s.patience, getenv: s.getenv,
 		places:      make(chan struct{}, maxRequests),
 		inspections: map[detailsKey]func() (details, error){}, learnt: map[fleet.ImageID]details{},
 	}
@@ -78,7 +80,8 @@ func (e *engine) open(ctx context.Context, scheme string) (err error) {
 		return e.explain(ctx, err)
 	}
 	err = e.ask(ctx, func(ctx context.Context) error {
-		_, err := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+		r, err := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+		e.version = r.APIVersion
 		return err
 	})
 	if err != nil {

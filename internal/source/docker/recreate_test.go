@@ -61,7 +61,7 @@ func (w *workshop) make(name string, config container.Config, host container.Hos
 func (w *workshop) web(tag string, newer recipe) (id string) {
 	w.Helper()
 	w.pushed(tag, recipe{content: "1", program: idleProgram(w), env: []string{"FROM_IMAGE=1"}, volume: "/data"})
-	id = w.make("web", container.Config{Image: w.ref(tag)}, container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}}, true)
+	id = w.make("web", container.Config{Image: w.ref(tag), Labels: map[string]string{labelPost: `["/idle", "well"]`}}, container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}}, true)
 	if newer.program == nil {
 		newer.program = idleProgram(w)
 	}
@@ -231,7 +231,7 @@ func jsonOf(t *testing.T, v any) string {
 }
 
 // steps are those of a recreation.
-var steps = []string{"rename", "tag", "create", "stop", "start", "wait", "remove the old one"}
+var steps = []string{"rename", "tag", "create", "stop", "start", "wait", "post"}
 
 func TestWhicheverStepFailsTheOldContainerRunsAsBefore(t *testing.T) {
 	w := newWorkshop(t)
@@ -269,7 +269,7 @@ type killed struct{}
 
 func TestKilledBetweenAnyTwoStepsItIsSettledAndNothingIsLost(t *testing.T) {
 	w := newWorkshop(t)
-	for _, step := range append(slices.Clone(steps), "none") {
+	for _, step := range append(slices.Clone(steps), "remove the old one", "none") {
 		w.web("killed:"+strings.ReplaceAll(step, " ", "-"), recipe{})
 		w.put("web", "/data", "precious", "data")
 		p, k := w.plan(fleet.Selection{All: true}), w.work()
@@ -292,7 +292,7 @@ func TestKilledBetweenAnyTwoStepsItIsSettledAndNothingIsLost(t *testing.T) {
 			if err != nil || len(o.HalfDone) > 0 {
 				t.Errorf("%s: %+v, %v\n%s", step, o, err, w.log(k))
 			}
-			finished := step == "wait" || step == "remove the old one" || step == "none"
+			finished := step == "remove the old one" || step == "none"
 			if o.Succeeded() != finished {
 				t.Errorf("%s: succeeded %v\n%+v", step, o.Succeeded(), o)
 			}

@@ -1,0 +1,213 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"redflag/internal/fleet"
+	"redflag/internal/machine"
+	"redflag/internal/source"
+)
+
+// Labels by which Compose marks its containers (compose-spec, and const.py of Compose 1).
+const (
+	labelProject     = "com.docker.compose.project"
+	labelService     = "com.docker.compose.service"
+	labelConfigFiles = "com.docker.compose.project.config_files" // several are separated by commas
+	labelWorkingDir  = "com.docker.compose.project.working_dir"
+	labelEnvFile     = "com.docker.compose.project.environment_file"
+	labelConfigHash  = "com.docker.compose.config-hash"
+	labelOneOff      = "com.docker.compose.oneoff"
+	labelDependsOn   = "com.docker.compose.depends_on" // db:service_healthy:false,… (Compose 2)
+)
+
+// composed is a service that Compose can make anew, from the files that its container was made from.
+type composed struct {
+	// Command is the program with all that goes before a subcommand. Classic: it is Compose 1.
+	Command []string `json:"command"`
+	Env     []string `json:"env"`
+	Service string   `json:"service"`
+	Classic bool     `json:"classic,omitempty"`
+}
+
+const (
+	// maxAsk is how long Compose may take to answer: Debian's needs two seconds on a small machine.
+	maxAsk = 2 * time.Minute
+	// maxComposeFiles bounds how many files a project is read from.
+	maxComposeFiles = 50
+)
+
+// composePrograms are those that can be: the plugin of the docker command, and the program of its own, which is Compose 1 on Debian.
+var composePrograms = [][]string{{"docker", "compose"}, {"docker-compose"}}
+
+// isComposed says whether Compose has made a container.
+func isComposed(labels map[string]string) bool {
+	return labels[labelProject] != "" && labels[labelService] != ""
+}
+
+// composedOf finds out how Compose would make a container anew. Where it would not, or would make another one than runs, it says why: what stands
+// in the files then is not what was approved.
+func (e *engine) composedOf(ctx context.Context, m *machine.Machine, c container.InspectResponse) (*composed, string) {
+	labels := c.Config.Labels
+	if strings.EqualFold(labels[labelOneOff], "true") {
+		return nil, "it was run for once, by hand"
+	}
+	files, why := composeFiles(m, labels)
+	if why != "" {
+		return nil, why
+	}
+	if n, err := e.replicas(ctx, labels); err != nil || n != 1 {
+		return nil, "its service is run more than once"
+	}
+	why = "there is no Compose here"
+	for _, program := range composePrograms {
+		command := &composed{Command: append(append([]string{}, program...), files...), Env: e.environment(), Service: labels[labelService]}
+		hash, err := command.hash(ctx, m)
+		switch {
+		case errors.Is(err, machine.ErrNotInstalled):
+			continue
+		case err != nil:
+			why = fleet.Plain(err.Error())
+			continue
+		case hash == "" || hash != labels[labelConfigHash]:
+			why = "its compose files have changed since it was made, or another version of Compose has made it"
+			continue
+		}
+		if command.Classic, err = classic1(ctx, m, program); err != nil {
+			why = fleet.Plain(err.Error())
+			continue
+		}
+		return command, ""
+	}
+	return nil, why
+}
+
+// composeFiles gives the arguments that name a project and its files, if they can be read.
+func composeFiles(m *machine.Machine, labels map[string]string) (args []string, why string) {
+	dir := labels[labelWorkingDir]
+	if labels[labelConfigFiles] == "" || !path.IsAbs(dir) {
+		return nil, "it does not say which compose files it was made from"
+	}
+	lists := []struct{ flag, list string }{{"--file", labels[labelConfigFiles]}, {"--env-file", labels[labelEnvFile]}}
+	for _, l := range lists {
+		names := strings.Split(l.list, ",")
+		if len(names) > maxComposeFiles {
+			return nil, "it was made from too many files"
+		}
+		for _, name := range names {
+			if name == "" {
+				continue
+			}
+			if !path.IsAbs(name) {
+				name = path.Join(dir, name)
+			}
+			if info, err := m.Stat(name); err != nil || !info.Mode().IsRegular() {
+				return nil, "its compose file " + fleet.Plain(name) + " cannot be read here"
+			}
+			args = append(args, l.flag+"="+m.Path(name))
+		}
+	}
+	return append(args, "--project-name="+labels[labelProject], "--project-directory="+m.Path(dir)), ""
+}
+
+// environment lets the docker command speak to this engine.
+func (e *engine) environment() []string {
+	env := []string{"DOCKER_HOST=" + e.host}
+	for _, name := range []string{"DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"} {
+		if v := e.getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// replicas counts the containers of a service.
+func (e *engine) replicas(ctx context.Context, labels map[string]string) (n int, err error) {
+	r, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true})
+	for _, c := range r.Items {
+		if c.Labels[labelProject] == labels[labelProject] && c.Labels[labelService] == labels[labelService] && !strings.EqualFold(c.Labels[labelOneOff], "true") {
+			n++
+		}
+	}
+	return n, err
+}
+
+// hash asks Compose which hash the service's configuration has now. It is the label's as long as the files say what they said when the container was made.
+func (c *composed) hash(ctx context.Context, m *machine.Machine) (string, error) {
+	out, err := ask(ctx, m, c.Env, append(c.Command, "config", "--hash="+c.Service))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(out) {
+		if name, hash, ok := strings.Cut(strings.TrimSpace(line), " "); ok && name == c.Service {
+			return strings.TrimSpace(hash), nil
+		}
+	}
+	return "", nil
+}
+
+// classic1 says whether a program is Compose 1, which has other options.
+func classic1(ctx context.Context, m *machine.Machine, program []string) (bool, error) {
+	out, err := ask(ctx, m, nil, append(append([]string{}, program...), "version", "--short"))
+	return strings.HasPrefix(strings.TrimPrefix(strings.TrimSpace(out), "v"), "1."), err
+}
+
+func ask(ctx context.Context, m *machine.Machine, env, words []string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxAsk)
+	defer cancel()
+	r, err := m.Runner.Run(ctx, machine.Command{Name: words[0], Args: words[1:], Env: env})
+	if err != nil {
+		return "", err
+	}
+	if r.Code != 0 {
+		return "", fmt.Errorf("%s says: %s", strings.Join(words[:min(2, len(words))], " "), fleet.Plain(string(r.Stderr)))
+	}
+	return string(r.Stdout), nil
+}
+
+// up lets Compose make the service's container anew, from the image that the tag means here, and nothing else of its project.
+func (c *composed) up(ctx context.Context, m *machine.Machine, w source.Work, start, force bool, stop *int) error {
+	words := append(append([]string{}, c.Command...), "up", "--no-deps", "--no-build")
+	if start {
+		words = append(words, "--detach")
+	} else {
+		words = append(words, "--no-start")
+	}
+	if !c.Classic {
+		words = append(words, "--pull=never")
+	}
+	if force {
+		words = append(words, "--force-recreate")
+	}
+	if stop != nil {
+		words = append(words, fmt.Sprintf("--timeout=%d", *stop))
+	}
+	words = append(words, "--", c.Service)
+	code, err := m.Follow(ctx, machine.Command{Name: words[0], Args: words[1:], Env: c.Env}, w.Log, w.Held...)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("compose ended with code %d: see the log", code)
+	}
+	return err
+}
+
+// dependsOn gives the services of its project that a container needs, and those of them with which it is to be restarted.
+func dependsOn(labels map[string]string) (needs, restartWith []string) {
+	for _, entry := range strings.Split(labels[labelDependsOn], ",") {
+		parts := strings.Split(entry, ":")
+		if parts[0] == "" {
+			continue
+		}
+		needs = append(needs, parts[0])
+		if len(parts) == 3 && parts[2] == "true" {
+			restartWith = append(restartWith, parts[0])
+		}
+	}
+	return needs, restartWith
+}
