@@ -1,14 +1,18 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
 
 	"redflag/internal/fleet"
@@ -53,7 +57,7 @@ func isComposed(labels map[string]string) bool {
 }
 
 // composedOf finds out how Compose would make a container anew. Where it would not, or would make another one than runs, it says why: what stands
-// in the files then is not what was approved.
+// in the files then is not what was approved. Beside a reason, a command is one that knows the service's hash all the same.
 func (e *engine) composedOf(ctx context.Context, m *machine.Machine, c container.InspectResponse) (*composed, string) {
 	labels := c.Config.Labels
 	if strings.EqualFold(labels[labelOneOff], "true") {
@@ -68,25 +72,40 @@ func (e *engine) composedOf(ctx context.Context, m *machine.Machine, c container
 	}
 	why = "there is no Compose here"
 	for _, program := range composePrograms {
-		command := &composed{Command: append(append([]string{}, program...), files...), Env: e.environment(), Service: labels[labelService]}
-		hash, err := command.hash(ctx, m)
+		command := &composed{Command: append(slices.Clone(program), files...), Env: e.environment(), Service: labels[labelService]}
+		hashes, err := e.hashes(ctx, m, command)
 		switch {
-		case errors.Is(err, machine.ErrNotInstalled):
+		case errors.Is(err, machine.ErrNotInstalled) || errors.Is(err, errNoPlugin):
 			continue
 		case err != nil:
 			why = fleet.Plain(err.Error())
 			continue
-		case hash == "" || hash != labels[labelConfigHash]:
+		case hashes[command.Service] == "" || hashes[command.Service] != labels[labelConfigHash]:
 			why = "its compose files have changed since it was made, or another version of Compose has made it"
 			continue
 		}
-		if command.Classic, err = classic1(ctx, m, program); err != nil {
+		if command.Classic, err = e.isClassic(ctx, m, program); err != nil {
 			why = fleet.Plain(err.Error())
 			continue
+		}
+		if volume := anonymous(c); command.Classic && volume != "" {
+			return command, "Compose 1 may lose what is in a volume without a name, as it has at " + volume
 		}
 		return command, ""
 	}
 	return nil, why
+}
+
+// anonymous names the place of a volume that has no name of a person's; empty where there is none.
+func anonymous(c container.InspectResponse) string {
+	for _, v := range c.Mounts {
+		bound := slices.ContainsFunc(c.HostConfig.Binds, func(b string) bool { return strings.HasPrefix(b, v.Name+":") })
+		asked := slices.ContainsFunc(c.HostConfig.Mounts, func(m mount.Mount) bool { return m.Source == v.Name })
+		if v.Type == mount.TypeVolume && v.Name != "" && !bound && !asked {
+			return v.Destination
+		}
+	}
+	return ""
 }
 
 // composeFiles gives the arguments that name a project and its files, if they can be read.
@@ -139,25 +158,52 @@ func (e *engine) replicas(ctx context.Context, labels map[string]string) (n int,
 	return n, err
 }
 
-// hash asks Compose which hash the service's configuration has now. It is the label's as long as the files say what they said when the container was made.
-func (c *composed) hash(ctx context.Context, m *machine.Machine) (string, error) {
-	out, err := ask(ctx, m, c.Env, append(c.Command, "config", "--hash="+c.Service))
-	if err != nil {
-		return "", err
+// hashes asks Compose which hashes the services' configurations have now, once for each project. One is the label's as long as the files say what they
+// said when the container was made.
+func (e *engine) hashes(ctx context.Context, m *machine.Machine, c *composed) (map[string]string, error) {
+	key := strings.Join(c.Command, "\x00")
+	e.mu.Lock()
+	answer, ok := e.composeHashes[key]
+	if !ok {
+		answer = sync.OnceValues(func() (map[string]string, error) { return c.hashes(ctx, m) })
+		e.composeHashes[key] = answer
 	}
-	for line := range strings.Lines(out) {
-		if name, hash, ok := strings.Cut(strings.TrimSpace(line), " "); ok && name == c.Service {
-			return strings.TrimSpace(hash), nil
-		}
-	}
-	return "", nil
+	e.mu.Unlock()
+	return answer()
 }
 
-// classic1 says whether a program is Compose 1, which has other options.
-func classic1(ctx context.Context, m *machine.Machine, program []string) (bool, error) {
-	out, err := ask(ctx, m, nil, append(append([]string{}, program...), "version", "--short"))
-	return strings.HasPrefix(strings.TrimPrefix(strings.TrimSpace(out), "v"), "1."), err
+func (c *composed) hashes(ctx context.Context, m *machine.Machine) (map[string]string, error) {
+	out, err := ask(ctx, m, c.Env, append(slices.Clone(c.Command), "config", "--hash=*"))
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]string{}
+	for line := range strings.Lines(out) {
+		if name, hash, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			all[name] = strings.TrimSpace(hash)
+		}
+	}
+	return all, nil
 }
+
+// isClassic says whether a program is Compose 1, which has other options. It is asked once.
+func (e *engine) isClassic(ctx context.Context, m *machine.Machine, program []string) (bool, error) {
+	key := strings.Join(program, " ")
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if classic, known := e.classicCompose[key]; known {
+		return classic, nil
+	}
+	out, err := ask(ctx, m, nil, append(slices.Clone(program), "version", "--short"))
+	if err != nil {
+		return false, err
+	}
+	e.classicCompose[key] = strings.HasPrefix(strings.TrimPrefix(strings.TrimSpace(out), "v"), "1.")
+	return e.classicCompose[key], nil
+}
+
+// errNoPlugin: the docker command is there, and its plugin is not.
+var errNoPlugin = errors.New("docker has no compose")
 
 func ask(ctx context.Context, m *machine.Machine, env, words []string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxAsk)
@@ -165,6 +211,9 @@ func ask(ctx context.Context, m *machine.Machine, env, words []string) (string, 
 	r, err := m.Runner.Run(ctx, machine.Command{Name: words[0], Args: words[1:], Env: env})
 	if err != nil {
 		return "", err
+	}
+	if r.Code != 0 && bytes.Contains(r.Stderr, []byte("unknown command: docker compose")) || bytes.Contains(r.Stderr, []byte("'compose' is not a docker command")) {
+		return "", errNoPlugin
 	}
 	if r.Code != 0 {
 		return "", fmt.Errorf("%s says: %s", strings.Join(words[:min(2, len(words))], " "), fleet.Plain(string(r.Stderr)))
@@ -174,7 +223,7 @@ func ask(ctx context.Context, m *machine.Machine, env, words []string) (string, 
 
 // up lets Compose make the service's container anew, from the image that the tag means here, and nothing else of its project.
 func (c *composed) up(ctx context.Context, m *machine.Machine, w source.Work, start, force bool, stop *int) error {
-	words := append(append([]string{}, c.Command...), "up", "--no-deps", "--no-build")
+	words := append(slices.Clone(c.Command), "up", "--no-deps", "--no-build")
 	if start {
 		words = append(words, "--detach")
 	} else {

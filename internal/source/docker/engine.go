@@ -42,6 +42,9 @@ type engine struct {
 	mu          sync.Mutex
 	inspections map[detailsKey]func() (details, error)
 	learnt      map[fleet.ImageID]details
+	// What Compose has said of projects, and of itself.
+	composeHashes  map[string]func() (map[string]string, error)
+	classicCompose map[string]bool
 }
 
 // wires are the connections to an engine.
@@ -69,6 +72,7 @@ func newEngine(s *Source, host string) *engine {
 		brand: s.brand, host: host, patience: s.patience, getenv: s.getenv,
 		places:      make(chan struct{}, maxRequests),
 		inspections: map[detailsKey]func() (details, error){}, learnt: map[fleet.ImageID]details{},
+		composeHashes: map[string]func() (map[string]string, error){}, classicCompose: map[string]bool{},
 	}
 }
 

@@ -150,8 +150,8 @@ func (d *drafting) leave(c seen, named bool) string {
 	if why := c.engine.handsOff(d.m, c.InspectResponse, named); why != "" || !isComposed(c.Config.Labels) {
 		return why
 	}
-	way, without := c.engine.composedOf(d.ctx, d.m, c.InspectResponse)
-	if way != nil {
+	_, without := c.engine.composedOf(d.ctx, d.m, c.InspectResponse)
+	if without == "" {
 		return ""
 	}
 	file, err := c.engine.copiedInto(d.ctx, c.InspectResponse)

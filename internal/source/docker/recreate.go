@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
@@ -33,6 +34,8 @@ type remake struct {
 	OldImage string `json:"old_image"`
 	Tagged   string `json:"tagged"`
 	Image    string `json:"image"`
+	// Volumes are those that it has data in, by their places: the new one must have them too.
+	Volumes map[string]string `json:"volumes,omitempty"`
 	// Compose makes it anew, where it can; Copied: it has copied files into it.
 	Compose *composed `json:"compose,omitempty"`
 	Copied  bool      `json:"copied,omitempty"`
@@ -48,6 +51,8 @@ type remake struct {
 	steer  steering
 	// late: it is created only when what it leans on has been made anew by Compose, which does that and the starting in one.
 	late bool
+	// rehash is a Compose whose hash of the service goes by the image's ID too: it is asked for the new one, so that it would not make it anew once more.
+	rehash *composed
 }
 
 // States of a remake.
@@ -156,21 +161,22 @@ func (r *recreation) prepare(ctx context.Context, old seen, c fleet.Change) (*re
 	}
 	k := &remake{
 		Change: c, Host: e.host, Old: old.ID, Aside: c.Name + asideSuffix + old.ID[:shortID], Image: id, OldImage: old.Image, State: remakeBegun,
-		Post: len(s.post) > 0, engine: e, steer: s,
+		Volumes: map[string]string{}, Post: len(s.post) > 0, engine: e, steer: s,
 	}
 	if state := old.State; state != nil {
 		k.Runs, k.Paused = state.Running || state.Restarting, state.Paused
+	}
+	for _, v := range old.Mounts {
+		if v.Type == mount.TypeVolume && v.Name != "" {
+			k.Volumes[v.Destination] = v.Name
+		}
 	}
 	if here, err := e.api.ImageInspect(ctx, c.Image); err == nil {
 		k.Tagged = here.ID
 	}
 	if isComposed(old.Config.Labels) && c.From != c.To {
-		if k.Compose, _ = e.composedOf(ctx, r.m, old.InspectResponse); k.Compose != nil {
-			file, err := e.copiedInto(ctx, old.InspectResponse)
-			if err != nil {
-				return nil, err
-			}
-			k.Copied = file != ""
+		if err := r.byCompose(ctx, k, old); err != nil {
+			return nil, err
 		}
 	}
 	again, err := r.like(ctx, k, old.Config.Image, old.Image, false)
@@ -182,6 +188,19 @@ func (r *recreation) prepare(ctx context.Context, old seen, c fleet.Change) (*re
 	}
 	k.Policy, err = json.Marshal(old.HostConfig.RestartPolicy)
 	return k, err
+}
+
+// byCompose finds out whether Compose makes a container anew, and what it would have to copy into it.
+func (r *recreation) byCompose(ctx context.Context, k *remake, old seen) error {
+	command, without := k.engine.composedOf(ctx, r.m, old.InspectResponse)
+	if without != "" {
+		k.rehash = command
+		return nil
+	}
+	k.Compose = command
+	file, err := k.engine.copiedInto(ctx, old.InspectResponse)
+	k.Copied = file != ""
+	return err
 }
 
 // like makes the specification of a container like the old one. Anew: what that one has from its image alone is left to the new image.

@@ -27,16 +27,20 @@ import (
 )
 
 // workshop is a world whose containers are made anew.
+type work = source.Work
+
 type workshop struct {
 	*world
 	m *machine.Machine
+	// jobs is the folder of the jobs on the machine.
+	jobs string
 }
 
 func newWorkshop(t *testing.T) *workshop {
 	t.Helper()
 	w := newWorld(t, parts.Engine(t), New)
 	w.source.Grace = 700 * time.Millisecond
-	return &workshop{w, &machine.Machine{Root: t.TempDir(), Runner: machine.Exec{}, Now: time.Now}}
+	return &workshop{w, &machine.Machine{Root: "/", Runner: machine.Exec{}, Now: time.Now}, t.TempDir()}
 }
 
 // make runs a container of a person's making.
@@ -50,11 +54,16 @@ func (w *workshop) make(name string, config container.Config, host container.Hos
 		w.Fatal(err)
 	}
 	if start {
-		if _, err := w.api.ContainerStart(w.Context(), r.ID, client.ContainerStartOptions{}); err != nil {
-			w.Fatal(err)
-		}
+		w.start(r.ID)
 	}
 	return r.ID
+}
+
+func (w *workshop) start(name string) {
+	w.Helper()
+	if _, err := w.api.ContainerStart(w.Context(), name, client.ContainerStartOptions{}); err != nil {
+		w.Fatal(err)
+	}
 }
 
 // web runs the container web of one image, and publishes a newer one under the tag.
@@ -81,8 +90,8 @@ func (w *workshop) plan(sel fleet.Selection) fleet.Plan {
 
 func (w *workshop) work() source.Work {
 	w.Helper()
-	dir := fmt.Sprintf("/job%d", time.Now().UnixNano())
-	if err := os.MkdirAll(w.m.Path(dir), 0o700); err != nil {
+	dir, err := os.MkdirTemp(w.jobs, "job")
+	if err != nil {
 		w.Fatal(err)
 	}
 	log, err := os.Create(filepath.Join(w.m.Path(dir), source.LogFile))
@@ -141,7 +150,7 @@ func (w *workshop) put(name, dir, file, content string) {
 	w.Helper()
 	var b bytes.Buffer
 	t := tar.NewWriter(&b)
-	if err := errors.Join(t.WriteHeader(&tar.Header{Name: file, Mode: 0o644, Size: int64(len(content))}), func() error { _, err := t.Write([]byte(content)); return err }(), t.Close()); err != nil {
+	if err := errors.Join(t.WriteHeader(&tar.Header{Name: file, Mode: 0o755, Size: int64(len(content)), ModTime: time.Now()}), func() error { _, err := t.Write([]byte(content)); return err }(), t.Close()); err != nil {
 		w.Fatal(err)
 	}
 	if _, err := w.api.CopyToContainer(w.Context(), name, client.CopyToContainerOptions{DestinationPath: dir, Content: &b}); err != nil {

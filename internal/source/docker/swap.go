@@ -71,6 +71,13 @@ func (r *recreation) createNew(ctx context.Context, k *remake) error {
 		if err != nil {
 			return err
 		}
+		if k.rehash != nil {
+			hashes, err := k.rehash.hashes(ctx, r.m)
+			if err != nil {
+				return err
+			}
+			objectOf(next.Config["Labels"])[labelConfigHash] = hashes[k.rehash.Service]
+		}
 		if k.New, err = k.engine.create(ctx, k.Change.Name, next); err == nil {
 			r.renamed[k.Old] = k.New
 			err = r.check(ctx, k)
@@ -91,7 +98,15 @@ func (r *recreation) check(ctx context.Context, k *remake) error {
 	if err == nil && c.Image != k.Image {
 		err = fmt.Errorf("it was made from the image %s, and not from %s, which was approved", c.Image, k.Image)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for place, volume := range k.Volumes {
+		if !slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Destination == place && m.Name == volume }) {
+			return fmt.Errorf("it does not have the volume that was at %s", place)
+		}
+	}
+	return nil
 }
 
 // bringUp starts the new container, and waits until it runs as it should.
