@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,30 +71,35 @@ func (e *engine) composedOf(ctx context.Context, m *machine.Machine, c container
 	if n, err := e.replicas(ctx, labels); err != nil || n != 1 {
 		return nil, "its service is run more than once"
 	}
-	why = "there is no Compose here"
 	for _, program := range composePrograms {
 		command := &composed{Command: append(slices.Clone(program), files...), Env: e.environment(), Service: labels[labelService]}
-		hashes, err := e.hashes(ctx, m, command)
-		switch {
-		case errors.Is(err, machine.ErrNotInstalled) || errors.Is(err, errNoPlugin):
-			continue
-		case err != nil:
-			why = fleet.Plain(err.Error())
-			continue
-		case hashes[command.Service] == "" || hashes[command.Service] != labels[labelConfigHash]:
-			why = "its compose files have changed since it was made, or another version of Compose has made it"
-			continue
+		because, missing := e.wouldMake(ctx, m, command, program, c)
+		if because == "" && !missing || command.Classic {
+			return command, because
 		}
-		if command.Classic, err = e.isClassic(ctx, m, program); err != nil {
-			why = fleet.Plain(err.Error())
-			continue
-		}
-		if volume := anonymous(c); command.Classic && volume != "" {
-			return command, "Compose 1 may lose what is in a volume without a name, as it has at " + volume
-		}
-		return command, ""
+		why = cmp.Or(why, because)
 	}
-	return nil, why
+	return nil, cmp.Or(why, "there is no Compose here")
+}
+
+// wouldMake says why a Compose would not make the same container from another image; missing: it is not here.
+func (e *engine) wouldMake(ctx context.Context, m *machine.Machine, command *composed, program []string, c container.InspectResponse) (because string, missing bool) {
+	hashes, err := e.hashes(ctx, m, command)
+	switch {
+	case errors.Is(err, machine.ErrNotInstalled) || errors.Is(err, errNoPlugin):
+		return "", true
+	case err != nil:
+		return fleet.Plain(err.Error()), false
+	case hashes[command.Service] == "" || hashes[command.Service] != c.Config.Labels[labelConfigHash]:
+		return "its compose files have changed since it was made, or another version of Compose has made it", false
+	}
+	if command.Classic, err = e.isClassic(ctx, m, program); err != nil {
+		return fleet.Plain(err.Error()), false
+	}
+	if volume := anonymous(c); command.Classic && volume != "" {
+		return "Compose 1 may lose what is in a volume without a name, as it has at " + volume, false
+	}
+	return "", false
 }
 
 // anonymous names the place of a volume that has no name of a person's; empty where there is none.

@@ -70,6 +70,9 @@ func beforeStart(c container.InspectResponse, at time.Time) bool {
 	if started, err := time.Parse(time.RFC3339Nano, c.State.StartedAt); err == nil && started.After(made) && started.Before(end) {
 		end = started
 	}
+	if at.Nanosecond() == 0 { // it came out of an archive, whose dates are rounded to seconds
+		end = end.Add(time.Second)
+	}
 	return at.Before(end)
 }
 

@@ -151,15 +151,20 @@ func (d *drafting) leave(c seen, named bool) string {
 		return why
 	}
 	_, without := c.engine.composedOf(d.ctx, d.m, c.InspectResponse)
-	if without == "" {
+	if without == "" && c.State != nil && runsNow(c.InspectResponse) {
 		return ""
 	}
 	file, err := c.engine.copiedInto(d.ctx, c.InspectResponse)
 	switch {
 	case err != nil:
 		return "whether Compose has copied files into it cannot be told: " + fleet.Plain(err.Error())
+	case file != "" && without == "":
+		return "it is stopped, and Compose, which copied " + file + " into it, would do so again only when it starts it"
 	case file != "":
 		return "Compose copied " + file + " into it when it was made, and would have to again: " + without
+	}
+	if without == "" {
+		return ""
 	}
 	d.warn("%s: Compose is not asked to make it anew, so it is made from what the engine knows of it: %s", strings.TrimPrefix(c.Name, "/"), without)
 	return ""

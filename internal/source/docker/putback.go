@@ -152,8 +152,8 @@ func (r *recreation) makeAgain(ctx context.Context, k *remake) (string, error) {
 	if k.Compose == nil || !k.Copied {
 		return id, nil
 	}
-	// What Compose copied into it, it copies again; the volumes it takes from what is there.
-	if err := k.Compose.up(ctx, r.m, r.w, false, true, nil); err != nil {
+	// What Compose copied into it, it copies again, before it starts it; the volumes it takes from what is there.
+	if err := k.Compose.up(ctx, r.m, r.w, k.Runs, true, nil); err != nil {
 		r.say("  %s: what Compose copied into it is missing: %v", k.Change.Name, err)
 		return id, nil
 	}
