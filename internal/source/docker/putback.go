@@ -50,7 +50,7 @@ func (r *recreation) giveUp(ctx context.Context, set []*remake, failed error) er
 		})
 	}
 	return errors.Join(&fleet.Unknown{
-		Because: fmt.Sprintf("the new container does not run as it should: %s; %s: as before, the data excepted", because, strings.Join(names, ", ")),
+		Because: fmt.Sprintf("%s; put back as it was: %s (the container; what the newer program did to its data stays)", because, strings.Join(names, ", ")),
 		Remedy:  "see the log, and the notes of the image",
 	}, r.note())
 }

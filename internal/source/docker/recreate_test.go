@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/client"
 
 	"redflag/internal/fleet"
@@ -175,23 +176,33 @@ func (w *workshop) get(name, file string) string {
 
 func TestAContainerIsMadeAnewWithAllThatAPersonGaveIt(t *testing.T) {
 	w := newWorkshop(t)
-	w.pushed("full:1", recipe{content: "1", program: idleProgram(t), env: []string{"VERSION=1", "COMMON=x"}, labels: map[string]string{"made": "1"}, volume: "/data", cmd: []string{"old-default"}})
-	limit := int64(64)
+	w.pushed("full:1", recipe{content: "1", program: idleProgram(t), env: []string{"VERSION=1", "COMMON=x"}, labels: map[string]string{"made": "1"}, volume: "/data", health: "ill", cmd: []string{"old-default"}})
+	limit, yes := int64(64), true
 	host := container.HostConfig{
 		NetworkMode: "none", Binds: []string{t.TempDir() + ":/host:ro"}, RestartPolicy: container.RestartPolicy{Name: "on-failure", MaximumRetryCount: 3},
 		CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"MKNOD"}, SecurityOpt: []string{"no-new-privileges"}, ReadonlyRootfs: false, ExtraHosts: []string{"db:10.0.0.1"},
 		DNS: []netip.Addr{netip.MustParseAddr("192.0.2.53")}, ShmSize: 1 << 20, Sysctls: map[string]string{"net.ipv4.ip_forward": "0"}, Tmpfs: map[string]string{"/scratch": "size=64k"},
-		LogConfig: container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m"}}, OomScoreAdj: 100,
-		Resources: container.Resources{Memory: 64 << 20, PidsLimit: &limit, CPUShares: 512},
+		LogConfig: container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m"}}, OomScoreAdj: 100, Init: &yes, CgroupnsMode: "host",
+		MaskedPaths: []string{}, ReadonlyPaths: []string{}, GroupAdd: []string{"7"}, Annotations: nil,
+		Mounts: []mount.Mount{
+			{Type: mount.TypeVolume, Target: "/nameless"}, {Type: mount.TypeTmpfs, Target: "/fast", TmpfsOptions: &mount.TmpfsOptions{SizeBytes: 1 << 16}},
+			{Type: mount.TypeVolume, Source: "named", Target: "/named", VolumeOptions: &mount.VolumeOptions{NoCopy: true}},
+			{Type: mount.TypeBind, Source: t.TempDir(), Target: "/bound", ReadOnly: true, BindOptions: &mount.BindOptions{Propagation: mount.PropagationRPrivate}},
+		},
+		Resources: container.Resources{Memory: 64 << 20, PidsLimit: &limit, CPUShares: 512, Ulimits: []*container.Ulimit{{Name: "nofile", Soft: 99, Hard: 100}}},
 	}
 	seconds := 7
 	id := w.make("full", container.Config{
 		Image: w.ref("full:1"), Env: []string{"MINE=yes", "COMMON=x"}, Labels: map[string]string{"mine": "kept", "com.docker.compose.image": "sha256:old"},
 		StopSignal: "SIGTERM", StopTimeout: &seconds, Hostname: "my-host", WorkingDir: "/host",
+		Tty: true, OpenStdin: true, Volumes: map[string]struct{}{"/asked": {}}, Healthcheck: &container.HealthConfig{Interval: 3 * time.Second},
 	}, host, true)
-	w.put("full", "/data", "precious", "data of years")
+	places := []string{"/data", "/nameless", "/asked", "/named"}
+	for _, place := range places {
+		w.put("full", place, "precious", "data of years")
+	}
 	before := w.inspect("full")
-	w.push("full:1", recipe{content: "2", program: idleProgram(t), env: []string{"VERSION=2", "COMMON=x"}, labels: map[string]string{"made": "2"}, volume: "/data", cmd: []string{"new-default"}})
+	w.push("full:1", recipe{content: "2", program: idleProgram(t), env: []string{"VERSION=2", "COMMON=x"}, labels: map[string]string{"made": "2"}, volume: "/data", health: "well", cmd: []string{"new-default"}})
 
 	p := w.plan(fleet.Selection{All: true})
 	if len(p.Changes) != 1 || p.Changes[0].Name != "full" || p.Changes[0].From == p.Changes[0].To {
@@ -205,8 +216,13 @@ func TestAContainerIsMadeAnewWithAllThatAPersonGaveIt(t *testing.T) {
 	if after.ID == id || after.Image == before.Image || !after.State.Running || w.names() != "full running" {
 		t.Errorf("it was not made anew: %s", w.names())
 	}
-	if got := w.get("full", "/data/precious"); got != "data of years" {
-		t.Errorf("the data: %s", got)
+	for _, place := range places {
+		if got := w.get("full", place+"/precious"); got != "data of years" {
+			t.Errorf("the data in %s: %s", place, got)
+		}
+	}
+	if h := after.Config.Healthcheck; h == nil || h.Interval != 3*time.Second || !slices.Equal(h.Test, []string{"CMD", "/idle", "well"}) || h.Retries != 2 {
+		t.Errorf("the health check, of which the container has said but the interval: %+v", h)
 	}
 	wantEnv := []string{"MINE=yes", "VERSION=2", "COMMON=x"}
 	slices.Sort(wantEnv)
@@ -221,7 +237,8 @@ func TestAContainerIsMadeAnewWithAllThatAPersonGaveIt(t *testing.T) {
 	if after.Config.Hostname != "my-host" || after.Config.WorkingDir != "/host" || *after.Config.StopTimeout != 7 || after.Config.Image != w.ref("full:1") || !slices.Equal(after.Config.Cmd, []string{"new-default"}) {
 		t.Errorf("%+v", after.Config)
 	}
-	after.HostConfig.Binds = slices.DeleteFunc(after.HostConfig.Binds, func(b string) bool { return strings.HasSuffix(b, ":/data") })
+	after.HostConfig.Binds = slices.DeleteFunc(after.HostConfig.Binds, func(b string) bool { return strings.HasSuffix(b, ":/data") || strings.HasSuffix(b, ":/asked") })
+	before.HostConfig.Mounts[0].Source = after.HostConfig.Mounts[0].Source // which the engine had made up
 	if diff := cmp.Diff(jsonOf(t, before.HostConfig), jsonOf(t, after.HostConfig)); diff != "" {
 		t.Errorf("- before, + after:\n%s", diff)
 	}
@@ -316,11 +333,11 @@ func TestKilledBetweenAnyTwoStepsItIsSettledAndNothingIsLost(t *testing.T) {
 func TestAnImageThatDoesNotRunLeavesTheOldOneRunning(t *testing.T) {
 	w := newWorkshop(t)
 	for want, newer := range map[string]recipe{
-		"ended": {cmd: []string{"crash"}}, "unhealthy: I feel ill": {health: "ill"}, "wait: it ended": {program: []byte("no program")},
+		": then I could not go on; put back as it was: web": {cmd: []string{"crash"}}, "unhealthy: I feel ill": {health: "ill"}, "wait: it ended": {program: []byte("no program")},
 	} {
-		id := w.web("bad:"+strings.Trim(strings.Fields(want)[0], ":"), newer)
+		id := w.web("bad:"+fmt.Sprint(len(want)), newer)
 		o, k := w.carryOut(w.plan(fleet.Selection{All: true}))
-		if o.Succeeded() || !o.RolledBack || !strings.Contains(o.Because, want) || w.inspect("web").ID != id || w.names() != "web running" {
+		if o.Succeeded() || !o.RolledBack || len(o.Stopped) > 0 || !strings.Contains(o.Because, want) || w.inspect("web").ID != id || w.names() != "web running" {
 			t.Errorf("%s: %s: %+v\n%s", want, w.names(), o, w.log(k))
 		}
 		w.empty()

@@ -28,8 +28,10 @@ func (e *engine) settled(ctx context.Context, id string, least time.Duration) er
 		switch {
 		case s == nil:
 			return errors.New("the engine does not say how it is")
-		case c.RestartCount > 0 || s.Restarting:
-			return fmt.Errorf("it ended with code %d, and its restart policy started it again", s.ExitCode)
+		case s.Restarting:
+			return fmt.Errorf("it ended with code %d, and is started again and again by its restart policy", s.ExitCode)
+		case c.RestartCount > 0:
+			return errors.New("it ended, and its restart policy started it again")
 		case !s.Running:
 			return errors.New(strings.TrimSpace(fmt.Sprintf("it ended with code %d %s", s.ExitCode, fleet.Plain(s.Error))))
 		case s.Health != nil && s.Health.Status == container.Unhealthy:
