@@ -54,7 +54,8 @@ export function Job({ id, me }: { id: number; me: Caller }) {
 // Why says why it is as it is, and what can be done.
 function Why({ job: j }: { job: WholeJob }) {
   if (j.state === 'planned' && j.because === '') return <p>It waits for an approval, until {new Date(j.expires_at).toLocaleString()}.</p>
-  if (!j.because && !j.remedy) return null
+  const told = j.outcomes.some((o) => o.outcome.because !== '' && j.because.includes(o.outcome.because))
+  if (told || (!j.because && !j.remedy)) return null // what became of a source says it itself
   return (
     <div className={isOver(j.state) && j.state !== 'succeeded' ? 'note bad' : 'note'}>
       {j.because && <p>{plain(j.because)}</p>}
