@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -33,6 +34,11 @@ type stage struct {
 	id   agent.Identity
 	view agent.View
 	dir  string
+
+	// goOn lets the played hosts go on with what they do.
+	goOn   chan struct{}
+	ctx    context.Context //nolint:containedctx // it ends with the test
+	played sync.WaitGroup
 }
 
 // start starts the server, where it was before. A host that is silent for a few seconds is unknown.
@@ -176,6 +182,25 @@ func (s *stage) huge() error {
 	return s.round()
 }
 
+// fleet lets three hosts join that obey.
+func (s *stage) fleet() error {
+	for _, p := range playedFleet(s.goOn) {
+		id, err := s.enrol(p.name)
+		if err == nil {
+			err = p.join(s.ctx, id, s.TempDir())
+		}
+		if err != nil {
+			return err
+		}
+		s.played.Go(func() {
+			if err := p.work(s.ctx); err != nil {
+				s.Error(err)
+			}
+		})
+	}
+	return nil
+}
+
 // ServeHTTP does what the script asks for.
 func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := "ok"
@@ -198,6 +223,10 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer, err = s.link("olga", access.Admin)
 	case "/expire":
 		err = s.expire("olga")
+	case "/fleet":
+		err = s.fleet()
+	case "/go-on":
+		close(s.goOn)
 	case "/huge":
 		err = s.huge()
 	default:
@@ -219,7 +248,10 @@ func TestTheDashboardInARealBrowser(t *testing.T) {
 	if _, err := os.Stat("../../web/node_modules/playwright-core"); err != nil {
 		parts.Missing(t, "web/node_modules (scripts/web)")
 	}
-	s := &stage{T: t, exe: build(t), data: t.TempDir(), dir: t.TempDir(), listen: "127.0.0.1:0"}
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &stage{T: t, exe: build(t), data: t.TempDir(), dir: t.TempDir(), listen: "127.0.0.1:0", goOn: make(chan struct{}), ctx: ctx}
+	defer s.played.Wait()
+	defer cancel()
 	s.start()
 	link := regexp.MustCompile(`http://\S+/sign-in\?link=\S+`).FindString(s.server.said())
 	control := httptest.NewServer(s)

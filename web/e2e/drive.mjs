@@ -36,11 +36,18 @@ async function step(name, work) {
     await work()
     console.log(`ok ${name}`)
   } catch (e) {
+    await look('failed')
     throw new Error(`${name}: ${e.message}`, { cause: e })
   }
 }
 
 const page = await open()
+const hostile = '<img src=x onerror=alert(1)>'
+
+// look keeps a picture of what is there, where pictures are wanted.
+async function look(name) {
+  if (SHOTS) await page.screenshot({ path: `${SHOTS}/${name}.png` })
+}
 
 await step('the link signs in, once', async () => {
   await page.goto(LINK)
@@ -112,6 +119,108 @@ await step('scan now, and what becomes of it', async () => {
 await step('a host that is silent turns to unknown', async () => {
   await control('silence')
   await page.getByText('it was last seen at').waitFor()
+})
+
+await step('security updates on 3 hosts are planned, and what the hosts do otherwise is on top', async () => {
+  await control('fleet')
+  await page.goto(`${site}/hosts?label=site%3Dberlin`)
+  for (const host of ['db1', 'shop1', 'web2']) await page.getByLabel(`Choose ${host}`).check()
+  await page.getByText('3 hosts chosen').waitFor()
+  await page.getByRole('button', { name: 'Install updates…' }).click()
+  const asked = page.getByRole('dialog')
+  await asked.getByText('db1, shop1, web2', { exact: true }).waitFor()
+  await asked.getByLabel('Restart services').check()
+  await asked.getByRole('button', { name: 'Make the plan' }).click()
+  await page.getByRole('heading', { name: 'Security updates on 3 hosts' }).waitFor()
+  await page.getByRole('button', { name: 'Approve for 3 hosts…' }).waitFor()
+  const plan = page.locator('.plan')
+  await plan.getByText('In what the hosts differ: 3 plans').waitFor()
+  const first = plan.locator('.variant').first()
+  assert.match(await first.innerText(), /db1[^]*removed[^]*libold1[^]*Mind: libold1 is removed[^]*openssl\.cnf/, 'who loses something is on top')
+  assert.match(await plan.innerText(), /What all of them would change: 2 upgrades[^]*curl[^]*libssl3/)
+  await look('rollout-plan')
+})
+
+// standing waits until so many hosts are so far.
+const standing = (n, state) => page.locator('.legend li').filter({ hasText: new RegExp(`^${n}\\W+${state}$`) }).waitFor()
+
+const jobOf = (on) => new URL(on.url()).pathname.split('/')[2]
+
+let rollout
+await step('what is approved is what was looked at', async () => {
+  rollout = Number(new URL(page.url()).pathname.split('/')[2])
+  const stale = await page.request.post(`${site}/api/v1/rollouts/${rollout}/approve`, { data: { digest: 'sha256:0' }, headers: { Origin: site } })
+  assert.equal(stale.status(), 409)
+  await page.getByRole('button', { name: 'Approve for 3 hosts…' }).click()
+  const sure = page.getByRole('dialog')
+  assert.match(await sure.innerText(), /1 removal[^]*remove libold1 on 1 host/)
+  await look('rollout-approve')
+  await sure.getByRole('button', { name: 'Approve for 3 hosts' }).dblclick() // a second click changes nothing
+  await sure.waitFor({ state: 'hidden' })
+  await standing(3, 'running')
+})
+
+await step('all hosts are watched live, and one of them with its whole log', async () => {
+  await page.getByText('unpack libssl3').first().waitFor()
+  await page.getByText('web2, line 1501').waitFor()
+  await look('rollout-live')
+  await page.getByRole('link', { name: 'web2' }).click()
+  await page.getByRole('heading', { name: 'Security updates on web2' }).waitFor()
+  const log = page.locator('.log')
+  await log.getByText('web2, line 1501').waitFor()
+  assert.ok((await log.locator('.line').count()) < 150, 'only the lines in sight are there')
+  await log.focus()
+  await page.keyboard.press('Home')
+  await log.getByText('Reading database').waitFor()
+  await page.evaluate(() => (window.stays = true))
+  await control('go-on')
+  await page.getByText('done, verified').first().waitFor()
+  assert.equal(await page.evaluate(() => window.stays), true)
+  await log.getByText('Reading database').waitFor() // who has scrolled up stays there
+  await page.getByRole('button', { name: 'To the end' }).click()
+  await log.getByText(hostile).waitFor()
+  assert.equal(await log.locator('img').count(), 0)
+  await page.getByText('3,003 lines', { exact: true }).waitFor()
+  const text = await (await page.request.get(`${site}/api/v1/jobs/${jobOf(page)}/log`)).text()
+  const lines = text.trimEnd().split('\n')
+  assert.equal(lines.length, 3003)
+  assert.equal(new Set(lines).size, 3003, 'none twice')
+  await page.getByText('/etc/ssl/openssl.cnf').first().waitFor()
+  await look('job-done')
+})
+
+await step('a failure and a rollback are shown as what they are', async () => {
+  await page.getByRole('link', { name: 'The whole rollout' }).click()
+  await page.getByText('It has ended, and not as wanted on 2 hosts.').waitFor()
+  assert.match(await page.getByRole('table', { name: 'Hosts of this rollout' }).innerText(), /db1[^]*failed[^]*exit status 1[^]*shop1[^]*rolled back[^]*not healthy[^]*web2[^]*done, verified/)
+  await look('rollout-done')
+  await page.getByRole('link', { name: 'db1' }).first().click()
+  await page.getByText('not all of it is done').waitFor()
+  assert.match(await page.locator('main').innerText(), /Left half done[^]*curl[^]*does not run any more[^]*postgresql\.service[^]*Not done[^]*curl/)
+  await look('job-failed')
+  await page.getByRole('button', { name: 'Repair…' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Repair', exact: true }).click()
+  await page.getByRole('heading', { name: 'Repair on 1 host' }).waitFor()
+  await standing(1, 'done')
+  await page.goto(`${site}/rollouts/${rollout}`)
+  await page.getByRole('link', { name: 'shop1' }).first().click()
+  await page.getByText('the host runs what it ran before').waitFor()
+  const csv = await (await page.request.get(`${site}/api/v1/rollouts/${rollout}/jobs?format=csv`)).text()
+  assert.match(csv, /db1.*failed/)
+})
+
+await step('what was done is undone, by a plan like any other', async () => {
+  await page.goto(`${site}/rollouts/${rollout}`)
+  await page.getByRole('link', { name: 'web2' }).first().click()
+  await page.getByRole('button', { name: 'Undo…' }).click()
+  await page.getByRole('heading', { name: 'Undo on 1 host' }).waitFor()
+  await page.getByRole('button', { name: 'Approve for 1 host…' }).click()
+  assert.match(await page.getByRole('dialog').innerText(), /2 downgrades[^]*downgrade curl on 1 host/)
+  await page.getByRole('dialog').getByRole('button', { name: 'Approve for 1 host' }).click()
+  await standing(1, 'done, verified')
+  await page.goto(`${site}/work`)
+  await page.getByRole('link', { name: 'Undo' }).waitFor()
+  await page.getByRole('link', { name: 'Repair' }).waitFor()
 })
 
 await step('a server that is away is told, and comes back', async () => {

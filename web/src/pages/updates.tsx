@@ -1,11 +1,16 @@
-import { useQuery } from '@tanstack/react-query'
+import { useMutation, useQuery } from '@tanstack/react-query'
+import { type FormEvent, useState } from 'react'
 import { bytes, count, number, plain, short } from '../../core/format.ts'
 import type { Filter } from '../../core/queries.ts'
-import type { Offer, OnHost, Update as UpdateType } from '../../core/types.ts'
+import type { Caller, Offer, OnHost, Update as UpdateType } from '../../core/types.ts'
 import { ask } from '../api.ts'
+import { afterOf, Afters, hoursOf, Install, most, Patience, start, type Target } from '../components/act.tsx'
 import { Choice, Export, Empty, Facts, Failed, Loading, Marks, Search, Step, Time, Title, useTitle } from '../components/bits.tsx'
+import { Bar, useChosen } from '../components/choose.tsx'
+import { Answers, Dialog } from '../components/dialog.tsx'
 import { type Column, List } from '../components/list.tsx'
-import { Link, to, useLocation } from '../router.tsx'
+import { go, Link, to, useLocation } from '../router.tsx'
+import { may } from '../who.ts'
 import { filterOf } from './filters.ts'
 import { Grouped } from './groups.tsx'
 
@@ -27,7 +32,7 @@ const columns: Column<Offer>[] = [
   { head: 'Since', width: '7.5rem', sort: 'first_seen', cell: (o) => <Time at={o.first_seen} /> },
 ]
 
-export function Updates() {
+export function Updates({ me }: { me: Caller }) {
   useTitle('Updates')
   const { params } = useLocation()
   const by = params.get('by') ?? ''
@@ -38,12 +43,17 @@ export function Updates() {
       <div className="filters">
         <Choice name="by" label="By" choices={[['', 'By update'], ['package', 'Package'], ['host', 'Host'], ['source', 'Source'], ['label', 'Label']]} />
       </div>
-      {by ? <Grouped by={by} /> : <Flat filter={filter} filtered={params.size > 0} />}
+      {by ? <Grouped by={by} me={me} /> : <Flat filter={filter} filtered={params.size > 0} me={me} />}
     </>
   )
 }
 
-function Flat({ filter, filtered }: { filter: Filter; filtered: boolean }) {
+const offerID = (o: Offer) => String(o.id)
+const offerName = (o: Offer) => `${plain(o.update.name)} ${plain(short(o.update.to, o.update.to_version))}`
+
+function Flat({ filter, filtered, me }: { filter: Filter; filtered: boolean; me: Caller }) {
+  const chosen = useChosen<Offer>()
+  const choose = may(me, 'operate') ? { chosen, name: offerName } : undefined
   return (
     <>
       <div className="filters">
@@ -52,7 +62,12 @@ function Flat({ filter, filtered }: { filter: Filter; filtered: boolean }) {
         <Choice name="source" label="Source" choices={[['', 'Every source'], ['apt', 'apt'], ['docker', 'docker'], ['podman', 'podman']]} />
         <Choice name="blocked" label="Blocked" choices={[['', 'Any'], ['true', 'Blocked']]} />
       </div>
-      <List label="Updates" asked={ask.updates(filter)} columns={columns} id={(o) => String(o.id)} empty={<Empty>{filtered ? 'No update is like that.' : 'No updates are pending on any host that is known.'}</Empty>} />
+      <List label="Updates" asked={ask.updates(filter)} columns={columns} id={offerID} choose={choose} empty={<Empty>{filtered ? 'No update is like that.' : 'No updates are pending on any host that is known.'}</Empty>} />
+      {choose && (
+        <Bar chosen={chosen} one="update" asked={ask.updates(filter)} id={offerID}>
+          {(offers) => <InstallThese offers={offers} />}
+        </Bar>
+      )}
     </>
   )
 }
@@ -132,7 +147,13 @@ const onHosts: Column<OnHost>[] = [
   { head: 'Since', width: '8rem', cell: (o) => <Time at={o.first_seen} /> },
 ]
 
-export function Update({ id }: { id: number }) {
+const hostID = (o: OnHost) => `${o.host} ${o.update.arch}`
+const hostName = (o: OnHost) => plain(o.host_name)
+const asTarget = (o: OnHost): Target => ({ id: o.host, name: o.host_name })
+
+export function Update({ id, me }: { id: number; me: Caller }) {
+  const chosen = useChosen<OnHost>()
+  const choose = may(me, 'operate') ? { chosen, name: hostName } : undefined
   const { data: o, error, refetch } = useQuery(ask.update(id))
   useTitle(o?.update.name ?? 'Update')
   if (error && !o) return <Failed error={error} again={() => void refetch()} />
@@ -140,7 +161,16 @@ export function Update({ id }: { id: number }) {
   const u = o.update
   return (
     <>
-      <Title aside={<Export path={`/updates/${id}/hosts`} />}>{plain(u.name)}</Title>
+      <Title
+        aside={
+          <>
+            <Export path={`/updates/${id}/hosts`} />
+            {choose && <InstallEverywhere offer={o} />}
+          </>
+        }
+      >
+        {plain(u.name)}
+      </Title>
       <p>
         <Step update={u} /> <Marks update={u} />
       </p>
@@ -148,7 +178,150 @@ export function Update({ id }: { id: number }) {
         {plain(u.summary)} {u.origin && `From ${plain(u.origin)}.`} {bytes(u.size)} · on {count(o.hosts, 'host')}, the first time <Time at={o.first_seen} />
       </p>
       {u.kind && <ImageDetails update={u} />}
-      <List label="Hosts that have it on offer" asked={ask.updateHosts(id)} columns={onHosts} id={(h) => h.host + h.update.arch} empty={<Empty>No host has it on offer any more.</Empty>} />
+      <List label="Hosts that have it on offer" asked={ask.updateHosts(id)} columns={onHosts} id={hostID} choose={choose} empty={<Empty>No host has it on offer any more.</Empty>} />
+      {choose && (
+        <Bar chosen={chosen} one="host" asked={ask.updateHosts(id)} id={hostID}>
+          {(rows) => <InstallOn hosts={unique(rows.map(asTarget))} name={u.name} />}
+        </Bar>
+      )}
     </>
+  )
+}
+
+const unique = (hosts: Target[]): Target[] => [...new Map(hosts.map((h) => [h.id, h])).values()]
+
+// InstallOn installs one update on the hosts that are chosen.
+function InstallOn({ hosts, name }: { hosts: Target[]; name: string }) {
+  const [open, setOpen] = useState(false)
+  return (
+    <>
+      {hosts.length > most && <small>At most {number(most)} at once.</small>}
+      <button className="main" disabled={hosts.length > most} onClick={() => setOpen(true)}>
+        Install it…
+      </button>
+      {open && <Install on={{ hosts }} names={[name]} close={() => setOpen(false)} />}
+    </>
+  )
+}
+
+// hostsOf gives all hosts that have an update, as far as they can be chosen at once.
+async function hostsOf(update: number): Promise<Target[]> {
+  const list: Target[] = []
+  const asked = ask.updateHosts(update)
+  for (let after: string | undefined, first = true; (first || after) && list.length <= most; first = false) {
+    const page = await asked.queryFn({ pageParam: after })
+    list.push(...page.items.map(asTarget))
+    after = page.next
+  }
+  return unique(list)
+}
+
+// InstallEverywhere installs an update on every host that has it.
+function InstallEverywhere({ offer: o }: { offer: Offer }) {
+  const [on, setOn] = useState<Target[]>()
+  const read = useMutation({ mutationFn: () => hostsOf(o.id), onSuccess: setOn })
+  if (o.hosts === 0) return null
+  return (
+    <>
+      {read.isError && <Failed error={read.error} />}
+      <button className="main" disabled={read.isPending || o.hosts > most} title={o.hosts > most ? `At most ${number(most)} hosts at once: choose some below` : undefined} onClick={() => read.mutate()}>
+        Install on {count(o.hosts, 'host')}…
+      </button>
+      {on && <Install on={{ hosts: on }} names={[o.update.name]} close={() => setOn(undefined)} />}
+    </>
+  )
+}
+
+// Part is a set of names, and the hosts that have exactly these of all that were chosen: a host cannot plan what is not on offer to it.
+type Part = { names: string[]; hosts: Target[] }
+
+// partsOf sorts hosts by which of the updates they have.
+async function partsOf(offers: Offer[]): Promise<Part[]> {
+  const has = new Map<string, { host: Target; names: Set<string> }>()
+  for (const o of offers) {
+    for (const host of await hostsOf(o.id)) {
+      const known = has.get(host.id) ?? { host, names: new Set() }
+      known.names.add(o.update.name)
+      has.set(host.id, known)
+    }
+  }
+  const parts = new Map<string, Part>()
+  for (const { host, names } of has.values()) {
+    const list = [...names].sort()
+    const key = list.join(' ')
+    parts.set(key, { names: list, hosts: [...(parts.get(key)?.hosts ?? []), host] })
+  }
+  return [...parts.values()].sort((a, b) => b.hosts.length - a.hosts.length)
+}
+
+// mostOffers and mostParts bound what is made of a choice of updates: beyond that it is simpler to choose hosts.
+const mostOffers = 50
+const mostParts = 10
+
+// InstallThese installs the updates that are chosen, on all hosts that have them.
+function InstallThese({ offers }: { offers: Offer[] }) {
+  const [parts, setParts] = useState<Part[]>()
+  const read = useMutation({ mutationFn: () => partsOf(offers), onSuccess: setParts })
+  const many = offers.length > mostOffers
+  return (
+    <>
+      {many && <small>At most {mostOffers} at once: to install more, choose hosts.</small>}
+      {read.isError && <Failed error={read.error} />}
+      <button className="main" disabled={many || read.isPending} onClick={() => read.mutate()}>
+        {read.isPending ? 'Looking who has them…' : 'Install them…'}
+      </button>
+      {parts?.length === 1 && <Install on={{ hosts: parts[0]?.hosts ?? [] }} names={parts[0]?.names} close={() => setParts(undefined)} />}
+      {parts && parts.length !== 1 && <InstallParts parts={parts} close={() => setParts(undefined)} />}
+    </>
+  )
+}
+
+// InstallParts makes a plan for each set of hosts that have the same ones of the updates.
+function InstallParts({ parts, close }: { parts: Part[]; close: () => void }) {
+  const make = useMutation({
+    mutationFn: async (form: FormData) => {
+      for (const p of parts) await start({ hosts: p.hosts }, { work: { install: { names: p.names } }, after: afterOf(form), expires_hours: hoursOf(form) })
+    },
+    onSuccess: () => go('/work'),
+  })
+  const all = { hosts: unique(parts.flatMap((p) => p.hosts)) }
+  const none = parts.length === 0
+  const many = parts.length > mostParts || parts.some((p) => p.hosts.length > most)
+  function submit(e: FormEvent<HTMLFormElement>) {
+    e.preventDefault()
+    make.mutate(new FormData(e.currentTarget))
+  }
+  return (
+    <Dialog title={none ? 'No host has them any more' : `Install on ${count(all.hosts.length, 'host')}`} close={close}>
+      {!none && (
+        <>
+          <p>The hosts have different ones of these updates on offer, so {count(parts.length, 'plan is', 'plans are')} made:</p>
+          <ul className="names">
+            {parts.slice(0, mostParts).map((p) => (
+              <li key={p.names.join()}>
+                {plain(p.names.join(', '))} <small>{count(p.hosts.length, 'host')}</small>
+              </li>
+            ))}
+          </ul>
+          {many && <p className="note bad">That is too much at once: choose fewer updates, or choose hosts instead.</p>}
+        </>
+      )}
+      <form onSubmit={submit}>
+        {!none && (
+          <>
+            <Afters on={all} />
+            <Patience />
+          </>
+        )}
+        {make.isError && <Failed error={make.error} />}
+        <Answers close={close}>
+          {!none && (
+            <button className="main" disabled={many || make.isPending}>
+              Make the plans
+            </button>
+          )}
+        </Answers>
+      </form>
+    </Dialog>
   )
 }
