@@ -24,6 +24,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/parts"
+	"redflag/internal/registry"
 	"redflag/internal/source"
 )
 
@@ -39,7 +40,12 @@ type workshop struct {
 
 func newWorkshop(t *testing.T) *workshop {
 	t.Helper()
-	w := newWorld(t, parts.Engine(t), New)
+	return newWorkshopOf(t, parts.Engine(t), New)
+}
+
+func newWorkshopOf(t *testing.T, engine parts.Daemon, of func(*registry.Client, Options) *Source) *workshop {
+	t.Helper()
+	w := newWorld(t, engine, of)
 	w.source.Grace = 400 * time.Millisecond
 	return &workshop{w, &machine.Machine{Root: "/", Runner: machine.Exec{}, Now: time.Now}, t.TempDir()}
 }
