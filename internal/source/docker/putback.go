@@ -136,7 +136,7 @@ func (r *recreation) makeAgain(ctx context.Context, k *remake) (string, error) {
 	if s.Config["Image"] = k.OldImage; e.tagAs(ctx, k.OldImage, k.Change.Image) == nil {
 		s.Config["Image"] = asked(was, k.Change.Image)
 	}
-	if _, err := e.byID(ctx, k.Old); err == nil { // it is replaced by its like, which is there first
+	if old, err := e.byID(ctx, k.Old); err == nil && strings.TrimPrefix(old.Name, "/") != k.Aside { // it is replaced by its like, which is there first
 		if _, err := e.api.ContainerRename(ctx, k.Old, client.ContainerRenameOptions{NewName: k.Aside}); err != nil && !errdefs.IsConflict(err) {
 			return "", err
 		}

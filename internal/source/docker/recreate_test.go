@@ -24,6 +24,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/parts"
+	"redflag/internal/registry"
 	"redflag/internal/source"
 )
 
@@ -39,8 +40,13 @@ type workshop struct {
 
 func newWorkshop(t *testing.T) *workshop {
 	t.Helper()
-	w := newWorld(t, parts.Engine(t), New)
-	w.source.Grace = 700 * time.Millisecond
+	return newWorkshopOf(t, parts.Engine(t), New)
+}
+
+func newWorkshopOf(t *testing.T, engine parts.Daemon, of func(*registry.Client, Options) *Source) *workshop {
+	t.Helper()
+	w := newWorld(t, engine, of)
+	w.source.Grace = 400 * time.Millisecond
 	return &workshop{w, &machine.Machine{Root: "/", Runner: machine.Exec{}, Now: time.Now}, t.TempDir()}
 }
 
@@ -399,61 +405,4 @@ func TestStoppedStaysStoppedPausedPausedAndOthersAreLeftAlone(t *testing.T) {
 	if w.inspect("off").ID != off || w.inspect("task").ID != task || !w.inspect("once").HostConfig.AutoRemove {
 		t.Error("others were changed")
 	}
-}
-
-func TestWhoSharesANetworkComesAlong(t *testing.T) {
-	w := newWorkshop(t)
-	w.pushed("vpn:1", recipe{content: "1", program: idleProgram(t)})
-	w.pushed("app:1", recipe{content: "app", program: idleProgram(t)})
-	w.make("vpn", container.Config{Image: w.ref("vpn:1")}, container.HostConfig{}, true)
-	w.make("app", container.Config{Image: w.ref("app:1")}, container.HostConfig{NetworkMode: container.NetworkMode("container:" + w.inspect("vpn").ID)}, true)
-	w.push("vpn:1", recipe{content: "2", program: idleProgram(t)})
-	p := w.plan(fleet.Selection{Names: []string{"vpn"}})
-	if len(p.Changes) != 2 || !p.Changes[0].Automatic && !p.Changes[1].Automatic {
-		t.Fatalf("%+v", p.Changes)
-	}
-	o, k := w.carryOut(p)
-	if !o.Succeeded() || string(w.inspect("app").HostConfig.NetworkMode) != "container:"+w.inspect("vpn").ID || w.names() != "app running, vpn running" {
-		t.Errorf("%s: %+v\n%s", w.names(), o, w.log(k))
-	}
-}
-
-func TestNetworksOfAPersonsOwnAreKept(t *testing.T) {
-	w := newWorkshop(t)
-	for i, name := range []string{"front", "back"} {
-		r, err := w.api.NetworkCreate(t.Context(), name, client.NetworkCreateOptions{Driver: "bridge", IPAM: subnet(fmt.Sprintf("10.23%d.7.0/24", i))})
-		if err != nil {
-			t.Fatalf("no network of one's own here: %v", err)
-		}
-		t.Cleanup(func() { _, _ = w.api.NetworkRemove(context.Background(), r.ID, client.NetworkRemoveOptions{}) })
-	}
-	w.pushed("net:1", recipe{content: "1", program: idleProgram(t)})
-	w.networked("net", w.ref("net:1"))
-	w.push("net:1", recipe{content: "2", program: idleProgram(t)})
-	before := w.inspect("net")
-	o, k := w.carryOut(w.plan(fleet.Selection{All: true}))
-	if !o.Succeeded() {
-		t.Fatalf("%+v\n%s", o, w.log(k))
-	}
-	after := w.inspect("net")
-	for _, name := range []string{"front", "back"} {
-		a, b := before.NetworkSettings.Networks[name], after.NetworkSettings.Networks[name]
-		if b == nil {
-			t.Errorf("%s is lost", name)
-			continue
-		}
-		own := func(list []string, id string) []string {
-			return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return strings.HasPrefix(id, s) })
-		}
-		if diff := cmp.Diff(own(a.Aliases, before.ID), own(b.Aliases, after.ID)); diff != "" {
-			t.Errorf("%s: aliases %s", name, diff)
-		}
-		if name == "front" && (b.IPAMConfig == nil || b.IPAMConfig.IPv4Address != a.IPAMConfig.IPv4Address || b.IPAddress != a.IPAddress) {
-			t.Errorf("the address: %+v, was %+v", b, a)
-		}
-	}
-	if after.Config.Hostname == before.Config.Hostname {
-		t.Errorf("the name that the engine gave sticks: %s", after.Config.Hostname)
-	}
-	w.empty()
 }

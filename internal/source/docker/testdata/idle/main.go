@@ -18,7 +18,7 @@ func main() {
 			os.Exit(1)
 		case "crash":
 			os.Stderr.WriteString("first I worked\nthen I could not go on\n")
-			time.Sleep(300 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 			os.Exit(3)
 		case "write": // a file, what into it
 			if os.WriteFile(os.Args[2], []byte(os.Args[3]), 0o600) != nil {
