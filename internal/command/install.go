@@ -2,12 +2,9 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/user"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -111,30 +108,6 @@ func caller() string {
 // jobRunName is the hidden command that carries a job out in a process of its own.
 const jobRunName = "job-run"
 
-// begin starts the process that carries a job out. It is nobody's child for long: with systemd it is a unit of its own, which
-// neither the end of a session nor that of an agent's service ends; else a session of its own.
-func begin(ctx context.Context, id job.ID) error {
-	exe, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat("/run/systemd/system"); err == nil {
-		cmd := exec.CommandContext(context.WithoutCancel(ctx), "systemd-run", "--quiet", "--collect", "--no-block", "--service-type=oneshot", "--unit=redflag-job-"+string(id),
-			"-p", "StandardInput=null", "-p", "TimeoutStopSec=infinity", "-p", "SendSIGKILL=no", "-p", "OOMScoreAdjust=-800", "--", exe, jobRunName, string(id))
-		if out, err := cmd.CombinedOutput(); err == nil {
-			return nil
-		} else if !errors.Is(err, exec.ErrNotFound) {
-			return fmt.Errorf("begin the job by systemd-run: %w: %s", err, strings.TrimSpace(string(out)))
-		}
-	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), exe, jobRunName, string(id)) //nolint:gosec // this program
-	ownSession(cmd)
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("begin the job: %w", err)
-	}
-	return cmd.Process.Release()
-}
-
 func (p *Program) jobRunCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: jobRunName + " ID", Hidden: true, Args: cobra.ExactArgs(1),
@@ -159,15 +132,15 @@ const (
 // follow prints what a job does until it has ended. The end of ctx cancels a download; of what is under way it only stops watching.
 func (p *Program) follow(ctx context.Context, m *machine.Machine, id job.ID) error {
 	fmt.Fprintf(p.stdout, "\njob %s\n", id)
-	progress := progressOf(m, id)
+	progress := job.NewProgress(m, id)
 	began := time.Now()
 	for {
 		j, err := job.Get(m, id)
 		if err != nil {
 			return err
 		}
-		for _, line := range progress.more() {
-			fmt.Fprintf(p.stdout, "  %s\n", line)
+		for _, s := range progress.More() {
+			fmt.Fprintf(p.stdout, "  %s\n", stepLine(s))
 		}
 		switch {
 		case j.State.Ended():

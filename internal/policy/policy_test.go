@@ -11,7 +11,7 @@ import (
 	"redflag/internal/machine"
 )
 
-func load(t *testing.T, text string) (Policy, error) {
+func load(t *testing.T, text string) Policy {
 	t.Helper()
 	m := &machine.Machine{Root: t.TempDir()}
 	if text != "" {
@@ -54,14 +54,14 @@ func TestThePolicyHasTheLastWord(t *testing.T) {
 		{"allow = \"all\"\nnever = [\"vim*\"]", []fleet.Change{secure, other}, "12:00", true, "change vim"},
 		{"allow = \"all\"\nonly = [\"open*\"]", []fleet.Change{secure, other}, "12:00", true, "change vim"},
 		{"allow = \"all\"\nonly = [\"open*\"]", []fleet.Change{secure}, "12:00", true, ""},
-		{"allow = \"all\"\nhours = \"22:00-05:30\"", []fleet.Change{secure}, "12:00", true, "at this hour"},
+		{"allow = \"all\"\nhours = \"22:00-05:30\"", []fleet.Change{secure}, "12:00", true, "at 22:00-05:30 alone"},
 		{"allow = \"all\"\nhours = \"22:00-05:30\"", []fleet.Change{secure}, "05:29", true, ""},
-		{"allow = \"all\"\nhours = \"22:00-05:30\"", []fleet.Change{secure}, "05:30", true, "at this hour"},
+		{"allow = \"all\"\nhours = \"22:00-05:30\"", []fleet.Change{secure}, "05:30", true, "at 22:00-05:30 alone"},
 		{"allow = \"all\"\nhours = \"08:00-09:00\"", []fleet.Change{secure}, "08:00", true, ""},
 	} {
-		p, err := load(t, c.file)
-		if err != nil {
-			t.Errorf("%s: %v", c.file, err)
+		p := load(t, c.file)
+		if p.Because != "" {
+			t.Errorf("%s: %s", c.file, p.Because)
 		}
 		if may := p.MayPlan() == nil; may != c.plan {
 			t.Errorf("%s: it may plan: %v", c.file, may)
@@ -77,10 +77,16 @@ func TestThePolicyHasTheLastWord(t *testing.T) {
 }
 
 func TestAPolicyThatIsNotUnderstoodAllowsNothing(t *testing.T) {
-	for _, bad := range []string{`allow = "everything"`, `alow = "all"`, `allow = `, "allow = \"all\"\nhours = \"late\"", "allow = \"all\"\nnever = [\"[\"]"} {
-		p, err := load(t, bad)
-		if err == nil || p.MayPlan() == nil || p.MayInstall(fleet.Plan{}, time.Now()) == nil {
-			t.Errorf("%s: %+v, %v", bad, p, err)
+	for _, bad := range []string{`allow = "everything"`, `alow = "all"`, `allow = `, "reboot = true\nallow = \"some\"", "restart = true\nreboots = true", "allow = \"all\"\nhours = \"late\"", "allow = \"all\"\nnever = [\"[\"]"} {
+		p := load(t, bad)
+		now := time.Now()
+		for what, err := range map[string]error{
+			"plan": p.MayPlan(), "install": p.MayInstall(fleet.Plan{}, now), "restart": p.MayRestart(now), "reboot": p.MayReboot(now),
+			"hold": p.MayHold([]string{"curl"}), "repair": p.MayRepair(now),
+		} {
+			if because, _ := fleet.Explain(err); !strings.Contains(because, "cannot be understood (") {
+				t.Errorf("%s: it may %s: %q", bad, what, because)
+			}
 		}
 	}
 }
