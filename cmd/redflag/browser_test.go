@@ -35,8 +35,9 @@ type stage struct {
 	view agent.View
 	dir  string
 
-	// goOn lets the played hosts go on with what they do.
-	goOn   chan struct{}
+	// mayPlan lets the last of the played hosts plan, and goOn lets all go on with what they do.
+	mayPlan, goOn chan struct{}
+
 	ctx    context.Context //nolint:containedctx // it ends with the test
 	played sync.WaitGroup
 }
@@ -104,7 +105,10 @@ func (s *stage) join() error {
 		return err
 	}
 	s.view = agent.View{
-		Host:     model.Host{Name: "web1", OS: "Debian GNU/Linux 12 (bookworm)"},
+		Host: model.Host{
+			Name: "web1", OS: "Debian GNU/Linux 12 (bookworm)",
+			Policy: &model.Policy{Allow: model.AllowReport, Only: []string{}, Never: []string{hostile}, Because: "line 3: there is no setting \"alow\""},
+		},
 		Packages: []model.Package{{Source: "apt", Name: "curl", Arch: "amd64", Version: "7.88.1-10"}}, Containers: []model.Container{},
 		Findings: []model.Finding{{Source: "apt", State: model.OK, ScannedAt: time.Now(), Checks: []model.Check{}, Updates: []model.Update{
 			{Source: "apt", Name: "curl", Arch: "amd64", From: "7.88.1-10", To: "7.88.1-11", Security: true, Summary: "command line tool for transferring data"},
@@ -184,7 +188,7 @@ func (s *stage) huge() error {
 
 // fleet lets three hosts join that obey.
 func (s *stage) fleet() error {
-	for _, p := range playedFleet(s.goOn) {
+	for _, p := range playedFleet(s.mayPlan, s.goOn) {
 		id, err := s.enrol(p.name)
 		if err == nil {
 			err = p.join(s.ctx, id, s.TempDir())
@@ -225,6 +229,8 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = s.expire("olga")
 	case "/fleet":
 		err = s.fleet()
+	case "/may-plan":
+		close(s.mayPlan)
 	case "/go-on":
 		close(s.goOn)
 	case "/huge":
@@ -249,7 +255,7 @@ func TestTheDashboardInARealBrowser(t *testing.T) {
 		parts.Missing(t, "web/node_modules (scripts/web)")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	s := &stage{T: t, exe: build(t), data: t.TempDir(), dir: t.TempDir(), listen: "127.0.0.1:0", goOn: make(chan struct{}), ctx: ctx}
+	s := &stage{T: t, exe: build(t), data: t.TempDir(), dir: t.TempDir(), listen: "127.0.0.1:0", mayPlan: make(chan struct{}), goOn: make(chan struct{}), ctx: ctx}
 	defer s.played.Wait()
 	defer cancel()
 	s.start()

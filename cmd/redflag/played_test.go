@@ -27,6 +27,8 @@ type played struct {
 	// lines are what its tools say. After half of them it waits until go on is said, so that somebody can watch.
 	lines []string
 	goOn  <-chan struct{}
+	// mayPlan, where it is set, is waited for before it plans.
+	mayPlan <-chan struct{}
 	// ends says what becomes of what it does.
 	ends func(wire.Order) wire.Result
 }
@@ -92,6 +94,13 @@ func (p *played) say(ctx context.Context, r wire.Result) error {
 
 func (p *played) obey(ctx context.Context, o wire.Order) error {
 	if o.Plan != nil {
+		if p.mayPlan != nil {
+			select {
+			case <-p.mayPlan:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		plans := p.plans
 		if o.Plan.Undo != 0 {
 			plans = p.back
@@ -183,8 +192,9 @@ func outcomes(jobs ...wire.Job) *wire.Answer {
 
 // playedFleet are three hosts with the same security updates: on web2 all goes well; on db1, which would lose a package too, a script fails; on shop1 a
 // container's new image is not healthy.
-func playedFleet(goOn <-chan struct{}) []*played {
+func playedFleet(mayPlan, goOn <-chan struct{}) []*played {
 	web, db, shop := playedHost("web2", goOn), playedHost("db1", goOn), playedHost("shop1", goOn)
+	shop.mayPlan = mayPlan
 	web.plans = []model.Plan{aptPlan(security()...)}
 	back := security()
 	for i := range back {

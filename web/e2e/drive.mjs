@@ -32,9 +32,10 @@ async function open(options = {}) {
 }
 
 async function step(name, work) {
+  const began = performance.now()
   try {
     await work()
-    console.log(`ok ${name}`)
+    console.log(`ok ${name} (${((performance.now() - began) / 1000).toFixed(1)} s)`)
   } catch (e) {
     await look('failed')
     throw new Error(`${name}: ${e.message}`, { cause: e })
@@ -132,7 +133,18 @@ await step('security updates on 3 hosts are planned, and what the hosts do other
   await asked.getByLabel('Restart services').check()
   await asked.getByRole('button', { name: 'Make the plan' }).click()
   await page.getByRole('heading', { name: 'Security updates on 3 hosts' }).waitFor()
-  await page.getByRole('button', { name: 'Approve for 3 hosts…' }).waitFor()
+  await page.getByText('1 host is asked what they would do.').waitFor()
+  await look('rollout-planning')
+  await page.getByRole('button', { name: 'Approve for 2 hosts…' }).click()
+  const early = page.getByRole('dialog')
+  await early.getByText('1 host is not in this: 1 planning.').waitFor()
+  await control('may-plan')
+  await early.getByText('shop1 has a plan now').waitFor() // what was looked at is not what is there by now
+  assert.ok(await early.getByRole('button', { name: 'Approve' }).isHidden())
+  await early.getByRole('button', { name: 'Show what is planned now' }).click()
+  await early.getByRole('button', { name: 'Approve for 3 hosts' }).waitFor()
+  await page.keyboard.press('Escape')
+  await early.waitFor({ state: 'hidden' })
   const plan = page.locator('.plan')
   await plan.getByText('In what the hosts differ: 3 plans').waitFor()
   const first = plan.locator('.variant').first()
@@ -221,6 +233,36 @@ await step('what was done is undone, by a plan like any other', async () => {
   await page.goto(`${site}/work`)
   await page.getByRole('link', { name: 'Undo' }).waitFor()
   await page.getByRole('link', { name: 'Repair' }).waitFor()
+  await look('work')
+})
+
+await step('what has not begun is stopped', async () => {
+  await page.goto(`${site}/updates`)
+  await page.getByLabel('Choose curl 7.88.1-11').check()
+  await page.getByLabel('Choose example/shop:3').check()
+  await page.getByRole('button', { name: 'Install them…' }).click()
+  const parts = page.getByRole('dialog')
+  await parts.getByText('2 plans are made').waitFor() // curl is on hosts that have no shop
+  await look('install-parts')
+  await page.keyboard.press('Escape')
+  await page.getByLabel('Choose example/shop:3').uncheck()
+  await page.getByRole('button', { name: 'Install them…' }).click()
+  assert.equal(await page.getByLabel('Packages, images or containers').inputValue(), 'curl')
+  await page.getByRole('button', { name: 'Make the plan' }).click()
+  await page.getByRole('heading', { name: /^Update curl on/ }).waitFor()
+  await page.getByRole('button', { name: 'Cancel…' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click()
+  await page.getByText('It was stopped before anything was changed.').waitFor()
+})
+
+await step('what a host’s policy forbids is not offered, and the page says why', async () => {
+  await page.goto(`${site}/hosts?q=web1`)
+  await page.getByRole('link', { name: 'web1' }).click()
+  await page.getByText('the host’s policy cannot be read, so it allows reports only').waitFor()
+  for (const name of ['Install updates…', 'Restart services…', 'Reboot…', 'Repair…']) assert.ok(await page.getByRole('button', { name }).isDisabled(), name)
+  assert.ok(await page.getByRole('button', { name: 'Release zlib1g' }).isDisabled())
+  await page.getByRole('button', { name: 'Facts' }).click()
+  await page.getByText('line 3: there is no setting').waitFor()
 })
 
 await step('a server that is away is told, and comes back', async () => {
@@ -238,7 +280,16 @@ await step('a viewer sees, and does nothing', async () => {
   await viewer.goto(new URL('/hosts', viewer.url()).href)
   await viewer.getByRole('link', { name: 'web1' }).click()
   await viewer.getByRole('heading', { name: 'web1' }).waitFor()
-  assert.equal(await viewer.getByRole('button', { name: 'Scan now' }).count(), 0)
+  for (const name of ['Scan now', 'Install updates…', 'Reboot…', 'Hold']) assert.equal(await viewer.getByRole('button', { name }).count(), 0, name)
+  await viewer.goto(new URL('/hosts', viewer.url()).href)
+  await viewer.getByRole('link', { name: 'web1' }).waitFor()
+  assert.equal(await viewer.getByRole('checkbox').count(), 0)
+  await viewer.goto(new URL(`/rollouts/${rollout}`, viewer.url()).href)
+  await viewer.getByRole('table', { name: 'Hosts of this rollout' }).waitFor()
+  assert.equal(await viewer.getByRole('button', { name: 'Undo…' }).count(), 0)
+  await viewer.goto(new URL('/hosts?q=web1', viewer.url()).href)
+  await viewer.getByRole('link', { name: 'web1' }).click()
+  await viewer.getByRole('heading', { name: 'web1' }).waitFor()
   const id = new URL(viewer.url()).pathname.split('/')[2]
   const status = await viewer.evaluate(async (id) => (await fetch(`/api/v1/hosts/${id}/scan`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' })).status, id)
   assert.equal(status, 403)
@@ -247,8 +298,9 @@ await step('a viewer sees, and does nothing', async () => {
 
 await step('no page has a barrier, is too wide, or has a fault', async () => {
   const id = (await (await page.request.get(`${site}/api/v1/hosts?q=web1`)).json()).items[0].id
-  const pages = ['/', '/hosts', `/hosts/${id}`, `/hosts/${id}?tab=packages`, `/hosts/${id}?tab=facts`, '/updates', '/images', '/packages', '/packages?name=curl', '/history', '/history?what=appeared', '/updates?by=package', '/updates?by=label', '/updates?by=host', '/work', '/audit', '/add', '/settings', '/settings?tab=groups', '/settings?tab=server', '/settings?tab=users', '/settings?tab=keys', '/settings?tab=tokens', '/nothing']
-  for (const [width, colorScheme] of [[1440, 'light'], [1440, 'dark'], [360, 'light'], [360, 'dark']]) {
+  const jobs = (await (await page.request.get(`${site}/api/v1/rollouts/${rollout}/jobs`)).json()).items
+  const pages = ['/', '/hosts', `/hosts/${id}`, `/hosts/${id}?tab=packages`, `/hosts/${id}?tab=facts`, '/updates', '/images', '/packages', '/packages?name=curl', '/history', '/history?what=appeared', '/updates?by=package', '/updates?by=label', '/updates?by=host', '/work', '/work?what=jobs', '/work?what=scans', `/rollouts/${rollout}`, ...jobs.map((j) => `/jobs/${j.id}`), `/hosts/${jobs[0].host}`, `/hosts/${jobs[0].host}?tab=jobs`, '/audit', '/add', '/settings', '/settings?tab=groups', '/settings?tab=server', '/settings?tab=users', '/settings?tab=keys', '/settings?tab=tokens', '/nothing']
+  for (const [width, colorScheme] of [[1440, 'light'], [1440, 'dark'], [360, 'light']]) {
     const looked = await open({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true, storageState: await page.context().storageState() })
     for (const path of pages) {
       await looked.goto(site + path)
@@ -321,8 +373,39 @@ await step('by the keyboard alone: sign in, find a host, label it', async () => 
   await owner.getByRole('link', { name: '<b>prod</b>' }).waitFor()
 })
 
+await step('by the keyboard alone: choose hosts, plan, approve, and read what came of it', async () => {
+  await owner.goto(new URL('/hosts?label=site%3Dberlin', owner.url()).href)
+  await owner.getByLabel('Choose db1').waitFor()
+  await tabTo(owner, 'Choose db1')
+  await owner.keyboard.press('Space')
+  await tabTo(owner, 'Choose web2')
+  await owner.keyboard.press('Shift+Space') // and all between them
+  await owner.getByText('4 hosts chosen').waitFor()
+  await tabTo(owner, 'None')
+  await owner.keyboard.press('Enter')
+  await tabTo(owner, 'Choose web2')
+  await owner.keyboard.press('Space')
+  await tabTo(owner, 'Install updates…')
+  await owner.keyboard.press('Enter')
+  await tabTo(owner, 'Make the plan')
+  await owner.keyboard.press('Enter')
+  await owner.getByRole('heading', { name: 'Security updates on 1 host' }).waitFor()
+  await owner.getByRole('button', { name: 'Approve for 1 host…' }).waitFor()
+  await tabTo(owner, 'Approve for 1 host…')
+  await owner.keyboard.press('Enter')
+  await tabTo(owner, 'Approve for 1 host')
+  await owner.keyboard.press('Enter')
+  await owner.locator('.legend').getByText('done, verified').waitFor()
+  await tabTo(owner, 'web2')
+  await owner.keyboard.press('Enter')
+  await owner.getByRole('heading', { name: 'Security updates on web2' }).waitFor()
+  await tabTo(owner, 'What the tools say on web2')
+  await owner.keyboard.press('Home')
+  await owner.getByText('Reading database').waitFor()
+})
+
 await step('everything that can be clicked is reached by the keyboard', async () => {
-  for (const path of ['/', '/hosts', '/updates', '/settings?tab=users']) {
+  for (const path of ['/', '/hosts', '/updates', `/rollouts/${rollout}`, '/settings?tab=users']) {
     await owner.goto(new URL(path, owner.url()).href)
     await owner.locator('main h1').first().waitFor()
     await owner.waitForLoadState('networkidle')

@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { told } from '../../core/client.ts'
-import { count, plain } from '../../core/format.ts'
+import { plain } from '../../core/format.ts'
 import type { Caller, WholeJob } from '../../core/types.ts'
 import { changesText, isInterrupted, isOver, isPlanned, jobText, looks, stateText, taskText, verified } from '../../core/work.ts'
 import { ask, client } from '../api.ts'
@@ -229,7 +229,7 @@ function Names({ title, list, bad }: { title: string; list: string[]; bad?: bool
   return (
     <div className={bad ? 'note bad' : undefined}>
       <p>
-        <b>{title}</b> <small>{count(list.length, 'item')}</small>
+        <b>{title}</b>
       </p>
       <ul className="names">
         {list.map((n) => (

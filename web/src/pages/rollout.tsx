@@ -373,15 +373,15 @@ const columns: Column<Job>[] = [
   { head: 'Host', width: 'minmax(10rem, 1.2fr)', cell: (j) => <Link href={`/jobs/${j.id}`}>{plain(j.host_name)}</Link> },
   {
     head: 'State',
-    width: 'minmax(11rem, 1.8fr)',
+    width: 'minmax(16rem, 4fr)',
     cell: (j) => (
       <>
         <State of={looks[j.state] ?? ''}>{jobText(j)}</State>
         {j.because && <small>{plain(j.because)}</small>}
+        {!isOver(j.state) && <Progress job={j} tail />}
       </>
     ),
   },
-  { head: 'Progress', width: 'minmax(14rem, 4fr)', cell: (j) => !isOver(j.state) && <Progress job={j} tail /> },
   { head: 'Changes', width: '5.5rem', number: true, cell: (j) => (j.changes > 0 ? number(j.changes) : '') },
   { head: 'Since', width: '7.5rem', cell: (j) => <Time at={j.changed_at} /> },
 ]
