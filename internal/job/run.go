@@ -13,6 +13,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/policy"
 	"redflag/internal/source"
 )
 
@@ -182,7 +183,7 @@ func (r runner) install(ctx context.Context, j *Job, w source.Work) error {
 	return r.finish(certain, j, o, w)
 }
 
-// prepare downloads, and plans again: what would be done is still what was approved.
+// prepare downloads, and plans again: what would be done is still what was approved, and allowed by what this host says of it, not by what the server has sent.
 func (r runner) prepare(ctx context.Context, j *Job, installer source.Installer, w source.Work) error {
 	ctx, stop := r.untilCancelled(ctx, j)
 	defer stop()
@@ -203,6 +204,8 @@ func (r runner) prepare(ctx context.Context, j *Job, installer source.Installer,
 		return &fleet.Unknown{
 			Because: "what it would do now is not what was approved: " + strings.Join(j.Plan.Differences(now), "; "), Remedy: "plan again, and approve what is planned now",
 		}
+	case j.Order != "":
+		return policy.Load(r.m).MayInstall(now, r.m.Now())
 	}
 	return nil
 }

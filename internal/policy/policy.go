@@ -100,13 +100,14 @@ func (p Policy) MayPlan() error {
 	return nil
 }
 
-// MayInstall says whether a server may have a plan carried out now. Where only the hour is wrong, it is [ErrHours].
+// MayInstall says whether a server may have a plan carried out now. Where only the hour is wrong, it is [ErrHours]. What is for security is what the plan says, so
+// the plan that decides must be one that this host has made.
 func (p Policy) MayInstall(plan fleet.Plan, now time.Time) error {
 	if !p.atLeast(fleet.AllowSecurity) {
 		return p.refusal("install anything")
 	}
 	for _, c := range plan.Changes {
-		if p.Allow == fleet.AllowSecurity && !c.Security && (!c.Automatic || c.To == "" || c.Action == fleet.Downgrade) {
+		if p.Allow == fleet.AllowSecurity && !c.Security && !needed(plan, c) {
 			return p.refusal("install what is not for security: " + c.String())
 		}
 		names := []string{c.Name}
@@ -118,6 +119,12 @@ func (p Policy) MayInstall(plan fleet.Plan, now time.Time) error {
 		}
 	}
 	return p.within(now)
+}
+
+// needed says whether a change is there because a security update needs it: a package that comes along, or one that came along before and is upgraded where nothing but
+// security updates was selected.
+func needed(plan fleet.Plan, c fleet.Change) bool {
+	return c.Automatic && (c.Action == fleet.Install || c.Action == fleet.Upgrade && plan.Selection.Security)
 }
 
 // mayChange judges something by all the names that it goes by.

@@ -30,6 +30,7 @@ func TestThePolicyHasTheLastWord(t *testing.T) {
 	secure := fleet.Change{Action: fleet.Upgrade, Name: "openssl", From: "1", To: "2", Security: true}
 	other := fleet.Change{Action: fleet.Upgrade, Name: "vim", From: "1", To: "2"}
 	brought := fleet.Change{Action: fleet.Install, Name: "libnew", To: "2", Automatic: true}
+	dragged := fleet.Change{Action: fleet.Upgrade, Name: "libvim", From: "1", To: "2", Automatic: true}
 	removed := fleet.Change{Action: fleet.Remove, Name: "libold", From: "1", Automatic: true}
 	at := func(clock string) time.Time {
 		now, err := time.Parse("15:04", clock)
@@ -50,6 +51,7 @@ func TestThePolicyHasTheLastWord(t *testing.T) {
 		{`allow = "security"`, []fleet.Change{secure, brought}, "12:00", true, ""},
 		{`allow = "security"`, []fleet.Change{secure, other}, "12:00", true, "not for security: upgrade vim 1 → 2"},
 		{`allow = "security"`, []fleet.Change{secure, removed}, "12:00", true, "not for security: remove libold 1"},
+		{`allow = "security"`, []fleet.Change{secure, dragged}, "12:00", true, "not for security: upgrade libvim 1 → 2"},
 		{`allow = "all"`, []fleet.Change{secure, other, removed}, "12:00", true, ""},
 		{"allow = \"all\"\nnever = [\"vim*\"]", []fleet.Change{secure, other}, "12:00", true, "change vim"},
 		{"allow = \"all\"\nonly = [\"open*\"]", []fleet.Change{secure, other}, "12:00", true, "change vim"},
