@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -30,6 +31,12 @@ func newBooted(t *testing.T) *booted {
 	b.sh("umount -l /proc")
 	token := b.serve(t)
 	b.m = parts.BootHere(t, b.dir)
+	t.Cleanup(func() {
+		if t.Failed() {
+			r, _ := b.m.Run(context.Background(), machine.Command{Name: "sh", Args: []string{"-c", "journalctl --no-pager -o cat -u 'redflag-*' | tail -n 60; redflag history; tail -n 20 /var/lib/redflag/jobs/*/log; ls -l /run/redflag"}})
+			t.Logf("on the host:\n%s%s", r.Stdout, r.Stderr)
+		}
+	})
 	b.host = regexp.MustCompile(`This host is (\S+) in`).FindStringSubmatch(b.run("redflag", "agent", "enroll", b.url, token))[1]
 	b.says(b.run("redflag", "agent", "install"), "runs as the user redflag")
 	return b

@@ -124,6 +124,9 @@ func (p *Program) plans(ctx context.Context, m *machine.Machine, c chosen, names
 func (p *Program) showPlan(plan fleet.Plan) {
 	if len(plan.Changes) == 0 {
 		fmt.Fprintf(p.stdout, "%s: nothing to do\n", plan.Source)
+		for _, w := range plan.Warnings {
+			fmt.Fprintf(p.stdout, "  note: %s\n", w)
+		}
 		return
 	}
 	fmt.Fprintf(p.stdout, "%s: %s\n\n", plan.Source, count(len(plan.Changes), "change"))
@@ -182,27 +185,15 @@ func (p *Program) approve(ctx context.Context, question string, yes bool) error 
 	if yes {
 		return nil
 	}
-	if !isTerminal(p.stdout) || !isTerminal(os.Stdin) {
-		return usagef("there is nobody to ask: look at `redflag plan`, and say --yes")
+	ok, err := p.ask(ctx, question, "look at `redflag plan`, and say --yes")
+	if err != nil || ok {
+		return err
 	}
-	fmt.Fprintf(p.stdout, "\n%s [y/N] ", question)
-	answers := make(chan string, 1)
-	go func() { // a terminal's read ends with the program, and not with a context
-		var answer string
-		_, _ = fmt.Fscanln(os.Stdin, &answer) // no answer is no
-		answers <- answer
-	}()
-	select {
-	case answer := <-answers:
-		if a := strings.ToLower(answer); a == "y" || a == "yes" {
-			return nil
-		}
-		fmt.Fprintln(p.stdout, "nothing was done")
-		return exitCode(exitFailed)
-	case <-ctx.Done():
-		fmt.Fprintln(p.stdout, "\nnothing was done")
+	fmt.Fprintln(p.stdout, "nothing was done")
+	if ctx.Err() != nil {
 		return exitCode(exitInterrupted)
 	}
+	return exitCode(exitFailed)
 }
 
 // rootAlone refuses what only root may do.
