@@ -38,7 +38,7 @@ func newBooted(t *testing.T) *booted {
 		}
 	})
 	b.host = regexp.MustCompile(`This host is (\S+) in`).FindStringSubmatch(b.run("redflag", "agent", "enroll", b.url, token))[1]
-	b.says(b.run("redflag", "agent", "install"), "runs as the user redflag")
+	b.says(b.run("redflag", "agent", "install"), "runs as the user redflag-agent")
 	return b
 }
 
@@ -95,6 +95,7 @@ func TestWhateverBecomesOfTheAgentAptEndsByItselfAndItsResultArrives(t *testing.
 			t.Errorf("the agent is not what %s says:\n%s", is, agent)
 		}
 	}
+	b.says(b.run("redflag", "list"), "Scanned")
 	b.says(b.run("redflag", "agent", "status"), "helper     runs, ", "policy     the server may plan, and install nothing")
 	b.offer("2", talking)
 	refused := b.plan()
@@ -123,7 +124,7 @@ func TestWhateverBecomesOfTheAgentAptEndsByItselfAndItsResultArrives(t *testing.
 	b.sameLines(j)
 	b.reboots()
 	b.says(b.run("redflag", "agent", "uninstall"), "stopped")
-	if left := b.run("sh", "-c", "ls /etc/systemd/system /run; id redflag || true"); strings.Contains(left, "redflag") {
+	if left := b.run("sh", "-c", "ls /etc/systemd/system /run; id redflag-agent || true"); strings.Contains(left, "redflag") {
 		t.Errorf("it leaves behind: %s", left)
 	}
 }
