@@ -21,7 +21,7 @@ func (p *Program) now() time.Time { return time.Now() }
 func (p *Program) remembered() (fleet.Scan, error) {
 	scan, err := memory.Load(p.dirs.State)
 	if agents, ok := p.agentsScan(); ok && (err != nil || agents.ScannedAt.After(scan.ScannedAt)) {
-		return agents, nil
+		scan, err = agents, nil
 	}
 	if errors.Is(err, memory.ErrEmpty) {
 		return scan, &fleet.Unknown{Because: "this machine was not scanned yet by this user", Remedy: "run `redflag scan`", Err: err}

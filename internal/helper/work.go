@@ -35,11 +35,11 @@ func (h *Helper) end(o *order, state wire.State, answer *wire.Answer, err error)
 		because, remedy = fleet.Explain(err)
 	}
 	for h.ctx.Err() == nil {
-		if err := h.note(o, state, because, remedy, answer); err == nil {
+		err := h.note(o, state, because, remedy, answer)
+		if err == nil {
 			return
-		} else {
-			h.Log.Error("what became of an order is not written down, and will be", "order", int64(o.Order), "err", err)
 		}
+		h.Log.Error("what became of an order is not written down, and will be", "order", int64(o.Order), "err", err)
 		select {
 		case <-time.After(retryEvery):
 		case <-h.ctx.Done():
