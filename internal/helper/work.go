@@ -71,7 +71,7 @@ const (
 	lookEvery  = 300 * time.Millisecond
 	retryEvery = 5 * time.Second
 	// hoursEvery is how often the policy is asked whether its hours have come.
-	hoursEvery = 10 * time.Second
+	hoursEvery = 2 * time.Second
 	// beginAgain is after how long a job that nobody has begun is begun once more: whoever was to may have been killed.
 	beginAgain = 30 * time.Second
 )
