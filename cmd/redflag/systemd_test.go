@@ -33,7 +33,7 @@ func newBooted(t *testing.T) *booted {
 	b.m = parts.BootHere(t, b.dir)
 	t.Cleanup(func() {
 		if t.Failed() {
-			r, _ := b.m.Run(context.Background(), machine.Command{Name: "sh", Args: []string{"-c", "journalctl --no-pager -o cat -u 'redflag-*' | tail -n 60; redflag history; tail -n 20 /var/lib/redflag/jobs/*/log; ls -l /run/redflag"}})
+			r, _ := b.m.Run(context.Background(), machine.Command{Name: "sh", Args: []string{"-c", "journalctl --no-pager -o cat -u 'redflag-*' | tail -n 60; redflag history; tail -n 20 /var/lib/redflag/jobs/*/log; ls -l /run/redflag /var/lib/redflag /var/lib/redflag/agent; head -c 1500 /var/lib/redflag/agent/last-scan.json"}})
 			t.Logf("on the host:\n%s%s", r.Stdout, r.Stderr)
 		}
 	})
@@ -87,7 +87,7 @@ func TestWhateverBecomesOfTheAgentAptEndsByItselfAndItsResultArrives(t *testing.
 	b := newBooted(t)
 	b.until("the agent is well", func() bool {
 		r, err := b.m.Run(t.Context(), machine.Command{Name: "redflag", Args: []string{"agent", "status"}})
-		return err == nil && r.Code == 0
+		return err == nil && r.Code == 0 && !strings.Contains(string(r.Stdout), "never yet")
 	})
 	agent := b.process("redflag-agent")
 	for _, is := range []string{`(?m)^Uid:\s+[1-9]\d*\s+[1-9]`, `(?m)^CapEff:\s+0+$`, `(?m)^CapBnd:\s+0+$`, `(?m)^NoNewPrivs:\s+1$`, `(?m)^Seccomp:\s+2$`} {
