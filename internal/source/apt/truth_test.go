@@ -216,12 +216,12 @@ func mount(t *testing.T, dir, size string) {
 	if out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size="+size, "small", dir).CombinedOutput(); err != nil {
 		t.Fatalf("no small disk: %v %s", err, out)
 	}
-	t.Cleanup(func() { _ = exec.Command("umount", "-l", dir).Run() }) //nolint:noctx // the test's context has ended
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", dir).Run() })
 }
 
 func unmount(t *testing.T, dir string) {
 	t.Helper()
-	if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil { //nolint:noctx // also when the test's context has ended
+	if out, err := exec.Command("umount", "-l", dir).CombinedOutput(); err != nil {
 		t.Errorf("%v %s", err, out)
 	}
 }
