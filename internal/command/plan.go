@@ -182,27 +182,15 @@ func (p *Program) approve(ctx context.Context, question string, yes bool) error 
 	if yes {
 		return nil
 	}
-	if !isTerminal(p.stdout) || !isTerminal(os.Stdin) {
-		return usagef("there is nobody to ask: look at `redflag plan`, and say --yes")
+	ok, err := p.ask(ctx, question, "look at `redflag plan`, and say --yes")
+	if err != nil || ok {
+		return err
 	}
-	fmt.Fprintf(p.stdout, "\n%s [y/N] ", question)
-	answers := make(chan string, 1)
-	go func() { // a terminal's read ends with the program, and not with a context
-		var answer string
-		_, _ = fmt.Fscanln(os.Stdin, &answer) // no answer is no
-		answers <- answer
-	}()
-	select {
-	case answer := <-answers:
-		if a := strings.ToLower(answer); a == "y" || a == "yes" {
-			return nil
-		}
-		fmt.Fprintln(p.stdout, "nothing was done")
-		return exitCode(exitFailed)
-	case <-ctx.Done():
-		fmt.Fprintln(p.stdout, "\nnothing was done")
+	fmt.Fprintln(p.stdout, "nothing was done")
+	if ctx.Err() != nil {
 		return exitCode(exitInterrupted)
 	}
+	return exitCode(exitFailed)
 }
 
 // rootAlone refuses what only root may do.
