@@ -124,6 +124,9 @@ func (p *Program) plans(ctx context.Context, m *machine.Machine, c chosen, names
 func (p *Program) showPlan(plan fleet.Plan) {
 	if len(plan.Changes) == 0 {
 		fmt.Fprintf(p.stdout, "%s: nothing to do\n", plan.Source)
+		for _, w := range plan.Warnings {
+			fmt.Fprintf(p.stdout, "  note: %s\n", w)
+		}
 		return
 	}
 	fmt.Fprintf(p.stdout, "%s: %s\n\n", plan.Source, count(len(plan.Changes), "change"))
