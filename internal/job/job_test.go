@@ -235,6 +235,10 @@ func TestAJobThatIsKilledAtAnyStepEndsTruthfullyAndAptRunsOnceAtMost(t *testing.
 			}
 		})
 	}
+}
+
+func TestWhatIsNoInstallationIsDoneOnceTooOrToldThatNobodyKnows(t *testing.T) {
+	first := newRoot(t)
 	for _, c := range []struct {
 		job   Job
 		step  string
@@ -269,6 +273,10 @@ func TestAJobThatIsKilledAtAnyStepEndsTruthfullyAndAptRunsOnceAtMost(t *testing.
 			}
 		})
 	}
+}
+
+func TestAJobDoesNotBeginWhereItMustNot(t *testing.T) {
+	first := newRoot(t)
 	t.Run("cancelled", func(t *testing.T) {
 		r := first.copy(t)
 		j := r.approve(Job{})
