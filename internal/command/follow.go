@@ -58,7 +58,7 @@ func stepLine(s job.Step) string {
 // follow prints what a job does until it has ended; as JSON it prints nothing. The end of ctx cancels a download; of what is under way it only stops
 // watching.
 func (p *Program) follow(ctx context.Context, m *machine.Machine, id job.ID, format string) error {
-	var out io.Writer = p.stdout
+	out := p.stdout
 	if format == "json" {
 		out = p.stderr
 	}

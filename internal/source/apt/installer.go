@@ -33,8 +33,7 @@ const (
 
 // command is apt-get with all that an unattended run needs. More are options that come before the words.
 func (s Source) command(dir string, words []string, more ...string) machine.Command {
-	args := append(unattended[:len(unattended):len(unattended)], "-o", fmt.Sprintf("DPkg::Lock::Timeout=%d", int(s.patience()/time.Second)))
-	args = append(args, settled(words)...)
+	args := slices.Concat(unattended, []string{"-o", fmt.Sprintf("DPkg::Lock::Timeout=%d", int(s.patience()/time.Second))}, settled(words))
 	args = append(append(args, hookOption(s.Hook, path.Join(dir, planFile))...), more...)
 	return machine.Command{Name: "apt-get", Args: append(args, words...), Env: calmly}
 }

@@ -43,7 +43,7 @@ func newRelay(t *testing.T, engine string) *relay {
 }
 
 func (r *relay) open() {
-	l, err := net.Listen("unix", r.at) //nolint:noctx // it is closed by cut
+	l, err := net.Listen("unix", r.at)
 	if err != nil {
 		r.t.Error(err)
 		return
@@ -55,7 +55,7 @@ func (r *relay) open() {
 			if err != nil {
 				return
 			}
-			far, err := net.Dial("unix", r.to) //nolint:noctx // it is closed by cut
+			far, err := net.Dial("unix", r.to)
 			if err != nil {
 				near.Close()
 				continue

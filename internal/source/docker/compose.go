@@ -1,12 +1,12 @@
 package docker
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -68,6 +68,9 @@ func (e *engine) composedOf(ctx context.Context, m *machine.Machine, c container
 	if why != "" {
 		return nil, why
 	}
+	if why := e.foreign(ctx, c); why != "" {
+		return nil, why
+	}
 	if n, err := e.replicas(ctx, labels); err != nil || n != 1 {
 		return nil, "its service is run more than once"
 	}
@@ -82,20 +85,41 @@ func (e *engine) composedOf(ctx context.Context, m *machine.Machine, c container
 	return nil, cmp.Or(why, "there is no Compose here")
 }
 
+// foreign says why a container's labels are not believed: an image can have any label, and one that names files for Compose could have us run, as root, what
+// a program has written into its own volume.
+func (e *engine) foreign(ctx context.Context, c container.InspectResponse) string {
+	r, err := e.api.ImageInspect(ctx, c.Image)
+	if err != nil {
+		return "its image is gone, and whether that or Compose says which files it was made from cannot be told"
+	}
+	if r.Config == nil {
+		return ""
+	}
+	for _, label := range []string{labelConfigFiles, labelWorkingDir, labelEnvFile, labelConfigHash} {
+		if _, has := r.Config.Labels[label]; has {
+			return "its image, and not Compose, has the label " + label
+		}
+	}
+	return ""
+}
+
 // wouldMake says why a Compose would not make the same container from another image; missing: it is not here.
 func (e *engine) wouldMake(ctx context.Context, m *machine.Machine, command *composed, program []string, c container.InspectResponse) (because string, missing bool) {
+	classic, err := e.isClassic(ctx, m, program)
+	if errors.Is(err, machine.ErrNotInstalled) || errors.Is(err, errNoPlugin) {
+		return "", true
+	}
+	if err != nil {
+		return fleet.Plain(err.Error()), false
+	}
 	hashes, err := e.hashes(ctx, m, command)
 	switch {
-	case errors.Is(err, machine.ErrNotInstalled) || errors.Is(err, errNoPlugin):
-		return "", true
 	case err != nil:
 		return fleet.Plain(err.Error()), false
 	case hashes[command.Service] == "" || hashes[command.Service] != c.Config.Labels[labelConfigHash]:
 		return "its compose files have changed since it was made, or another version of Compose has made it", false
 	}
-	if command.Classic, err = e.isClassic(ctx, m, program); err != nil {
-		return fleet.Plain(err.Error()), false
-	}
+	command.Classic = classic
 	if volume := anonymous(c); command.Classic && volume != "" {
 		return "Compose 1 may lose what is in a volume without a name, as it has at " + volume, false
 	}
@@ -200,26 +224,34 @@ func (e *engine) isClassic(ctx context.Context, m *machine.Machine, program []st
 	if classic, known := e.classicCompose[key]; known {
 		return classic, nil
 	}
-	out, err := ask(ctx, m, nil, append(slices.Clone(program), "version", "--short"))
+	words := append(slices.Clone(program), "version")
+	r, err := run(ctx, m, nil, words)
 	if err != nil {
 		return false, err
 	}
-	e.classicCompose[key] = strings.HasPrefix(strings.TrimPrefix(strings.TrimSpace(out), "v"), "1.")
+	if r.Code != 0 { // the docker command knows no "compose"
+		return false, errNoPlugin
+	}
+	e.classicCompose[key] = classicVersion.Match(r.Stdout)
 	return e.classicCompose[key], nil
 }
+
+// classicVersion is how Compose 1 says what it is: docker-compose version 1.29.2, build unknown.
+var classicVersion = regexp.MustCompile(`(?m)^docker-compose version v?1\.`)
 
 // errNoPlugin: the docker command is there, and its plugin is not.
 var errNoPlugin = errors.New("docker has no compose")
 
-func ask(ctx context.Context, m *machine.Machine, env, words []string) (string, error) {
+func run(ctx context.Context, m *machine.Machine, env, words []string) (machine.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxAsk)
 	defer cancel()
-	r, err := m.Runner.Run(ctx, machine.Command{Name: words[0], Args: words[1:], Env: env})
+	return m.Runner.Run(ctx, machine.Command{Name: words[0], Args: words[1:], Env: env})
+}
+
+func ask(ctx context.Context, m *machine.Machine, env, words []string) (string, error) {
+	r, err := run(ctx, m, env, words)
 	if err != nil {
 		return "", err
-	}
-	if r.Code != 0 && bytes.Contains(r.Stderr, []byte("unknown command: docker compose")) || bytes.Contains(r.Stderr, []byte("'compose' is not a docker command")) {
-		return "", errNoPlugin
 	}
 	if r.Code != 0 {
 		return "", fmt.Errorf("%s says: %s", strings.Join(words[:min(2, len(words))], " "), fleet.Plain(string(r.Stderr)))

@@ -123,6 +123,11 @@ func rank(u fleet.Update) int {
 // add plans one container, unless it is not ours to change: then it says so.
 func (d *drafting) add(name string, u fleet.Update, named bool) error {
 	c, err := d.find(name)
+	if err != nil && !named {
+		because, _ := fleet.Explain(err)
+		d.warn("%s is left as it is: %s", name, because)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

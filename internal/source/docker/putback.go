@@ -237,7 +237,7 @@ func (e *engine) restore(ctx context.Context, id string, k *remake) error {
 
 // retag lets the tag mean what it meant; nothing, if it meant nothing.
 func (e *engine) retag(ctx context.Context, k *remake) error {
-	if isFullID(k.Change.Image) {
+	if !isTag(k.Change.Image) {
 		return nil
 	}
 	if k.Tagged == "" {

@@ -267,32 +267,28 @@ var steps = []string{"rename", "tag", "create", "stop", "start", "wait", "post"}
 
 func TestWhicheverStepFailsTheOldContainerRunsAsBefore(t *testing.T) {
 	w := newWorkshop(t)
+	id := w.web("steps:1", recipe{})
+	w.put("web", "/data", "precious", "data")
+	before := w.inspect("web")
 	for _, step := range steps {
-		id := w.web("steps:"+strings.ReplaceAll(step, " ", "-"), recipe{})
-		w.put("web", "/data", "precious", "data")
-		before := w.inspect("web")
 		w.source.fail = func(name string) error {
 			if name == step {
 				return errors.New("it was made to fail")
 			}
 			return nil
 		}
-		o, k := w.carryOut(w.plan(fleet.Selection{All: true}))
+		o, k := w.carryOut(w.plan(fleet.Selection{All: true})) // it is still on offer after each
 		w.source.fail = nil
-		if o.Succeeded() || !o.RolledBack || !strings.Contains(o.Because, "made to fail") || len(o.HalfDone) > 0 {
+		if o.Succeeded() || !o.RolledBack || !strings.Contains(o.Because, "made to fail") || len(o.HalfDone) > 0 || len(o.Missing) != 1 {
 			t.Errorf("%s: %+v\n%s", step, o, w.log(k))
 		}
 		after := w.inspect("web")
-		if after.ID != id || !after.State.Running || w.names() != "web running" || after.HostConfig.RestartPolicy.Name != "always" || w.get("web", "/data/precious") != "data" {
-			t.Errorf("%s: %s, restart policy %q\n%s", step, w.names(), after.HostConfig.RestartPolicy.Name, w.log(k))
+		if after.ID != id || !after.State.Running || w.names() != "web running" || w.get("web", "/data/precious") != "data" || w.imageID(w.ref("steps:1")) != before.Image {
+			t.Errorf("%s: %s\n%s", step, w.names(), w.log(k))
 		}
 		if diff := cmp.Diff(jsonOf(t, before.HostConfig), jsonOf(t, after.HostConfig)); diff != "" {
 			t.Errorf("%s: %s", step, diff)
 		}
-		if p := w.plan(fleet.Selection{All: true}); len(p.Changes) != 1 {
-			t.Errorf("%s: the update is not on offer any more: %+v", step, p)
-		}
-		w.empty()
 	}
 }
 
@@ -301,9 +297,9 @@ type killed struct{}
 
 func TestKilledBetweenAnyTwoStepsItIsSettledAndNothingIsLost(t *testing.T) {
 	w := newWorkshop(t)
-	for _, step := range append(slices.Clone(steps), "remove the old one", "none") {
-		w.web("killed:"+strings.ReplaceAll(step, " ", "-"), recipe{})
-		w.put("web", "/data", "precious", "data")
+	w.web("killed:1", recipe{})
+	w.put("web", "/data", "precious", "data")
+	for _, step := range append(slices.Clone(steps), "remove the old one") {
 		p, k := w.plan(fleet.Selection{All: true}), w.work()
 		if err := w.source.Fetch(t.Context(), w.m, p, k); err != nil {
 			t.Fatal(err)
@@ -314,25 +310,17 @@ func TestKilledBetweenAnyTwoStepsItIsSettledAndNothingIsLost(t *testing.T) {
 			}
 			return nil
 		}
-		func() {
-			defer func() { _ = recover() }()
-			_, _ = w.source.Apply(context.Background(), w.m, p, k)
-		}()
+		_, _ = w.applied(p, k)
 		w.source.fail = nil
 		for range 2 { // who settles may be killed too, and come again
 			o, err := w.source.Settle(context.Background(), w.m, p, k)
-			if err != nil || len(o.HalfDone) > 0 {
+			if err != nil || len(o.HalfDone)+len(o.Stopped) > 0 || o.Succeeded() != (step == "remove the old one") || o.RolledBack == o.Succeeded() {
 				t.Errorf("%s: %+v, %v\n%s", step, o, err, w.log(k))
-			}
-			finished := step == "remove the old one" || step == "none"
-			if o.Succeeded() != finished {
-				t.Errorf("%s: succeeded %v\n%+v", step, o.Succeeded(), o)
 			}
 		}
 		if w.names() != "web running" || w.get("web", "/data/precious") != "data" {
 			t.Errorf("%s: %s", step, w.names())
 		}
-		w.empty()
 	}
 }
 

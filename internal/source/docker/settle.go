@@ -64,14 +64,27 @@ func (r *recreation) readNotes() error {
 			return &fleet.Unknown{Because: "the engine at " + addressOf(k.Host) + " does not answer", Remedy: r.brand.start}
 		}
 		k.engine = r.engines[i]
-		k.steer.keep = keepImages
-		if c, err := k.engine.byID(context.Background(), k.Old); err == nil && c.Config != nil {
-			if s, err := steer(c.Config.Labels); err == nil {
-				k.steer = s
-			}
-		}
+		k.steer = k.engine.steered(k)
 	}
 	return nil
+}
+
+// steered reads the labels again, of the old container or of what has its name now.
+func (e *engine) steered(k *remake) steering {
+	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
+	defer cancel()
+	c, err := e.byID(ctx, k.Old)
+	if err != nil {
+		c, err = e.named(ctx, k.Change.Name)
+	}
+	if err != nil || c.Config == nil {
+		return steering{keep: keepImages}
+	}
+	s, err := steer(c.Config.Labels)
+	if err != nil {
+		return steering{keep: keepImages}
+	}
+	return s
 }
 
 // finish ends a set that was begun.

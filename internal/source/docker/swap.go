@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
@@ -55,13 +56,20 @@ func (r *recreation) place(ctx context.Context, k *remake) error {
 	return r.createNew(ctx, k)
 }
 
-// tagAs lets a tag mean an image. What was made from an image's ID has no tag.
+// tagAs lets a tag mean an image. What was made from an image's ID or from a digest has no tag.
 func (e *engine) tagAs(ctx context.Context, id, ref string) error {
-	if isFullID(ref) {
+	if !isTag(ref) {
 		return nil
 	}
 	_, err := e.api.ImageTag(ctx, client.ImageTagOptions{Source: id, Target: ref})
 	return err
+}
+
+// isTag says whether a reference is a name that can be given to an image.
+func isTag(ref string) bool {
+	named, err := reference.ParseNormalizedNamed(ref)
+	_, digested := named.(reference.Digested)
+	return err == nil && !isFullID(ref) && !digested
 }
 
 // createNew creates the new container, and makes sure that it has the image which was approved.
