@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -20,7 +21,12 @@ func (r *root) slowMirror(t *testing.T) (asked chan struct{}) {
 			files.ServeHTTP(w, q)
 			return
 		}
-		w.Header().Set("Content-Length", "100000")
+		info, err := os.Stat(filepath.Join(r.dir, "srv/toys", filepath.Base(q.URL.Path)))
+		if err != nil {
+			http.NotFound(w, q)
+			return
+		}
+		w.Header().Set("Content-Length", strconv.FormatInt(info.Size(), 10))
 		_, _ = w.Write([]byte("!<arch>\n"))
 		if f, ok := w.(http.Flusher); ok {
 			f.Flush()
@@ -84,7 +90,7 @@ func TestWhatIsLeftIsRepairedThroughAPlan(t *testing.T) {
 	r.says(r.redflag(1, "repair", "--yes"), "failed", "toy-slow")
 	r.write("/mended", "")
 	r.says(r.redflag(0, "repair", "--yes"), "succeeded")
-	r.sh("sed -i 's/^Package: toy-plain$/&\\nDepends: toy-lost/' /var/lib/dpkg/status")
+	r.sh("sed -i 's/^Package: toy-plain$/&\\nDepends: toy-lost/' /var/lib/dpkg/status; : >/etc/apt/sources.list; apt-get update -q")
 	r.says(r.redflag(1, "install", "--yes"), "packages that are installed lack others that they need", "redflag repair")
 	r.says(r.redflag(2, "repair"), "remove", "toy-plain", "there is nobody to ask") // the plan is shown before it is done
 	r.says(r.redflag(0, "repair", "--yes"), "succeeded, 1 change")

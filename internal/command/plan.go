@@ -1,7 +1,6 @@
 package command
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -173,11 +172,14 @@ func (p *Program) showCosts(plan fleet.Plan) {
 	if plan.Disk < 0 {
 		verb = "less"
 	}
-	text := cmp.Or(size(max(plan.Disk, -plan.Disk)), "nothing") + " " + verb + " afterwards"
-	if plan.Free > 0 {
-		text += ", " + size(plan.Free) + " free"
+	var parts []string
+	if plan.Disk != 0 {
+		parts = append(parts, size(max(plan.Disk, -plan.Disk))+" "+verb+" afterwards")
 	}
-	fmt.Fprintf(p.stdout, "  disk: %s\n", text)
+	if plan.Free > 0 {
+		parts = append(parts, size(plan.Free)+" free")
+	}
+	fmt.Fprintf(p.stdout, "  disk: %s\n", strings.Join(parts, ", "))
 }
 
 // approve asks the person on the terminal; yes is the answer that was given on the command line. Without a yes nothing is to be done: the error has said so.

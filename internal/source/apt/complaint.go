@@ -16,9 +16,8 @@ func (s Source) reason(m *machine.Machine, w source.Work, o fleet.Outcome) (beca
 	if o.Succeeded() {
 		return "", "" // what is there says all: whatever apt ended with, or whether somebody saw its end
 	}
-	var code int
 	otherwise := "apt-get did not come to its end"
-	if err := readJSON(m, path.Join(w.Dir, codeFile), &code); err == nil {
+	if code := s.ended(m, w); code >= 0 {
 		otherwise = fmt.Sprintf("apt-get ended with code %d, and not all of it is done", code)
 	}
 	because, remedy = fleet.Explain(s.complaint(m, w, otherwise))
@@ -26,6 +25,15 @@ func (s Source) reason(m *machine.Machine, w source.Work, o fleet.Outcome) (beca
 		remedy = "let dpkg finish: redflag repair"
 	}
 	return because, remedy
+}
+
+// ended gives the code that a job's tool ended with; -1 where nobody saw its end.
+func (s Source) ended(m *machine.Machine, w source.Work) int {
+	code := -1
+	if err := readJSON(m, path.Join(w.Dir, codeFile), &code); err != nil {
+		return -1
+	}
+	return code
 }
 
 // reasons are what apt and dpkg say of a transaction that fails, in the C locale. The first that fits explains it.

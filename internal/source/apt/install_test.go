@@ -361,14 +361,16 @@ func TestAConfigurationFileIsKeptAndToBeReviewed(t *testing.T) {
 		return deb{name: "toy-conf", version: version, files: map[string]string{"DEBIAN/conffiles": "/etc/toy.conf\n", "etc/toy.conf": "version " + version + "\n"}}
 	}
 	b.install(conf("1"))
-	b.sh("echo mine >/etc/toy.conf")
-	b.add(conf("2"))
+	b.sh("echo mine >/etc/toy.conf; mkdir -p /var/lib/ucf; echo toy-conf /etc/toy-ucf.conf >/var/lib/ucf/registry")
+	two := conf("2")
+	two.files["DEBIAN/postinst"] = "#!/bin/sh\necho theirs >/etc/toy-ucf.conf.ucf-dist\n"
+	b.add(two)
 	p := b.plan(fleet.Selection{Names: []string{"toy-conf"}})
 	if strings.Join(p.ConfigFiles, " ") != "/etc/toy.conf" {
 		t.Errorf("at stake: %q", p.ConfigFiles)
 	}
 	o, w := b.succeeds(p)
-	if strings.Join(o.ConfigFiles, " ") != "/etc/toy.conf.dpkg-dist" || strings.TrimSpace(string(b.sh("cat /etc/toy.conf"))) != "mine" {
+	if strings.Join(o.ConfigFiles, " ") != "/etc/toy.conf.dpkg-dist /etc/toy-ucf.conf.ucf-dist" || strings.TrimSpace(string(b.sh("cat /etc/toy.conf"))) != "mine" {
 		t.Errorf("%+v\n%s", o, b.log(w))
 	}
 }
