@@ -34,9 +34,9 @@ export function useBegin() {
   return useMutation({ mutationFn: begin, onSuccess: (id) => go(`/rollouts/${id}`), onSettled: changed })
 }
 
-// useStart asks it of hosts, and shows what becomes of it.
-export function useStart(on: Targets) {
-  return useMutation({ mutationFn: (asked: Asked) => start(on, asked), onSuccess: (id) => go(`/rollouts/${id}`), onSettled: changed })
+// useStart asks it of hosts, and shows what becomes of it, unless the page that it is on does so.
+export function useStart(on: Targets, stay = false) {
+  return useMutation({ mutationFn: (asked: Asked) => start(on, asked), onSuccess: (id) => (stay ? undefined : go(`/rollouts/${id}`)), onSettled: changed })
 }
 
 export function whom(on: Targets): string {
