@@ -249,7 +249,11 @@ await step('what has not begun is stopped', async () => {
   await page.getByRole('button', { name: 'Install them…' }).click()
   assert.equal(await page.getByLabel('Packages, images or containers').inputValue(), 'curl')
   await page.getByRole('button', { name: 'Make the plan' }).click()
-  await page.getByRole('heading', { name: /^Update curl on/ }).waitFor()
+  await page.getByRole('heading', { name: 'Update curl on 3 hosts' }).waitFor()
+  await page.getByRole('button', { name: 'Approve for 3 hosts…' }).click()
+  await page.getByRole('dialog').getByText('1 host will refuse: shop1').waitFor() // its policy is told before it is tried
+  await look('refusing')
+  await page.keyboard.press('Escape')
   await page.getByRole('button', { name: 'Cancel…' }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click()
   await page.getByText('It was stopped before anything was changed.').waitFor()

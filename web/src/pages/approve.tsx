@@ -1,11 +1,11 @@
 // The approval of what many hosts have planned.
-import { useMutation } from '@tanstack/react-query'
+import { useMutation, useQueries } from '@tanstack/react-query'
 import { useState } from 'react'
 import { told } from '../../core/client.ts'
 import { bytes, count, number, plain } from '../../core/format.ts'
 import type { Change, WholeRollout } from '../../core/types.ts'
-import { changesText, isLoud, jobStates, stateText } from '../../core/work.ts'
-import { client } from '../api.ts'
+import { changesText, isLoud, jobStates, refuses, stateText } from '../../core/work.ts'
+import { ask, client } from '../api.ts'
 import { changed } from '../components/act.tsx'
 import { Failed, State } from '../components/bits.tsx'
 import { Answers, Dialog } from '../components/dialog.tsx'
@@ -23,6 +23,7 @@ export function Approve({ of: r, close }: { of: WholeRollout; close: () => void 
   return (
     <Dialog title={`Approve for ${count(seen.planned, 'host')}`} close={close}>
       <Essentials of={seen} />
+      <Refusing of={seen} />
       {rest > 0 && (
         <p className="note">
           {count(rest, 'host is', 'hosts are')} not in this: {others(r)}.
@@ -52,6 +53,31 @@ export function Approve({ of: r, close }: { of: WholeRollout; close: () => void 
         )}
       </Answers>
     </Dialog>
+  )
+}
+
+// asked bounds the hosts whose policies are looked at: each is a request. What was not looked at is said.
+const asked = 100
+
+// Refusing says which hosts will not do it, because their own policies forbid it: better now than when each has failed.
+function Refusing({ of: r }: { of: WholeRollout }) {
+  const hosts = r.variants.flatMap((v) => v.hosts).slice(0, asked)
+  const answers = useQueries({ queries: hosts.map((h) => ask.host(h.host)) })
+  const by = new Map<string, string[]>()
+  answers.forEach((a, i) => {
+    const why = refuses(a.data?.facts.policy, r.work)
+    if (why) by.set(why, [...(by.get(why) ?? []), plain(hosts[i]?.host_name ?? '')])
+  })
+  return (
+    <>
+      {[...by].map(([why, names]) => (
+        <p key={why} className="note bad">
+          <State of="security">{count(names.length, 'host')} will refuse</State>: {names.slice(0, 10).join(', ')}
+          {names.length > 10 && ` and ${number(names.length - 10)} more`}. {why.charAt(0).toUpperCase() + why.slice(1)}.
+        </p>
+      ))}
+      {r.planned > hosts.length && <p className="note">The policies of {count(r.planned - hosts.length, 'host was', 'hosts were')} not looked at: there are too many.</p>}
+    </>
   )
 }
 
