@@ -25,27 +25,33 @@ type remote struct {
 
 func newRemote(t *testing.T) *remote {
 	t.Helper()
-	r := newRoot(t)
+	f := &remote{root: newRoot(t)}
+	token := f.serve(t)
+	f.host = regexp.MustCompile(`This host is (\S+) in`).FindStringSubmatch(f.redflag(0, "agent", "enroll", f.url, token))[1]
+	f.start()
+	return f
+}
+
+// serve starts the server, and gives a token for one host.
+func (f *remote) serve(t *testing.T) (token string) {
+	t.Helper()
 	data := t.TempDir()
 	server := startProcess(t, build(t), "serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--tls", "off")
 	where := regexp.MustCompile(`at (http://\S+)\n`)
 	until(t, "the server listens", func() bool { return where.MatchString(server.said()) })
-	f := &remote{root: r, url: where.FindStringSubmatch(server.said())[1]}
+	f.url = where.FindStringSubmatch(server.said())[1]
 	db, err := store.Open(t.Context(), data+"/fleet.db")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	_, token, err := db.NewToken(t.Context(), store.Token{Seats: 1, ExpiresAt: time.Now().Add(time.Hour)})
-	if err != nil {
+	if _, token, err = db.NewToken(t.Context(), store.Token{Seats: 1, ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, f.key, err = db.NewKey(t.Context(), store.Key{Name: "test", Scope: access.ScopeWrite}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	f.host = regexp.MustCompile(`This host is (\S+) in`).FindStringSubmatch(r.redflag(0, "agent", "enroll", f.url, token))[1]
-	f.start()
-	return f
+	return token
 }
 
 // start starts the agent, in the root.

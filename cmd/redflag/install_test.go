@@ -25,6 +25,13 @@ type root struct {
 func newRoot(t *testing.T) *root {
 	t.Helper()
 	r := &root{t, parts.Debian(t, "bookworm")}
+	r.furnish(t)
+	return r
+}
+
+// furnish puts this program and an archive into a root.
+func (r *root) furnish(t *testing.T) {
+	t.Helper()
 	program, err := os.ReadFile(build(t))
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +44,6 @@ func newRoot(t *testing.T) *root {
 	})
 	r.offer("1", "")
 	r.sh("apt-get install -yq toy-plain toy-slow")
-	return r
 }
 
 func (r *root) write(name, text string) {
@@ -211,7 +217,8 @@ func TestAMachineThatDiesInTheMiddleIsToldAndRepaired(t *testing.T) {
 	done := r.begun()
 	r.kill("")
 	<-done
-	text := r.redflag(0, "history")
+	var text string
+	r.until("nobody is at it", func() bool { text = r.redflag(0, "history"); return !strings.Contains(text, "running") })
 	r.says(text, "failed")
 	r.says(r.redflag(1, "log", strings.Fields(text)[0]), "left half done: toy-plain, toy-slow", "redflag repair")
 	r.says(r.redflag(1, "install", "--yes"), "dpkg was interrupted, and has not finished with toy-plain, toy-slow", "redflag repair")

@@ -76,6 +76,11 @@ func (j *journal) all() []entry {
 	return slices.Clone(j.entries)
 }
 
+// awaited says whether somebody waits for what becomes of an order.
+func (j *journal) awaited() bool {
+	return slices.ContainsFunc(j.all(), func(e entry) bool { return !e.State.Ended() || !e.Told })
+}
+
 // write puts an entry on disk, in place of the one of the same order. The oldest that have ended are dropped.
 func (j *journal) write(e entry) error {
 	j.mu.Lock()

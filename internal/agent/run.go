@@ -45,7 +45,7 @@ func (a *Agent) rounds(ctx context.Context, id Identity, first chan<- struct{}) 
 	if interval < shortestInterval {
 		interval = shortestInterval
 	}
-	if a.state.base != "" && !a.Prompt {
+	if a.state.base != "" && !a.Prompt && !a.journal.awaited() {
 		sleep(ctx, splay(id.Host, min(interval, longestSplay)))
 	}
 	failures := 0

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -177,13 +176,7 @@ func (p *Program) approve(question string, yes bool) (bool, error) {
 	if yes {
 		return true, nil
 	}
-	if !isTerminal(p.stdout) || !isTerminal(os.Stdin) {
-		return false, usagef("there is nobody to ask: look at `redflag plan`, and say --yes")
-	}
-	fmt.Fprintf(p.stdout, "\n%s [y/N] ", question)
-	var answer string
-	_, _ = fmt.Fscanln(os.Stdin, &answer) // no answer is no
-	return strings.EqualFold(cmp.Or(answer, "n")[:1], "y"), nil
+	return p.Ask(question, "look at `redflag plan`, and say --yes")
 }
 
 // rootAlone refuses what only root may do.

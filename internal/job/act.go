@@ -134,6 +134,9 @@ func restartable(f fleet.Restart) []string {
 // rebootPatience is how long a machine may take to go down: services that do not end are killed after 90 s, one after the other in the worst case.
 const rebootPatience = 15 * time.Minute
 
+// rebootGrace lets an agent that watches the job tell its server that the host goes down.
+const rebootGrace = 3 * time.Second
+
 // reboot writes down that the machine is told to reboot, and tells it. The job ends when it is back.
 func (r runner) reboot(ctx context.Context, j *Job, o fleet.Outcome, w source.Work) error {
 	if f := machine.Facts(ctx, r.m); j.IfNeeded && f.Reboot.Needed == fleet.NotNeeded {
@@ -152,6 +155,7 @@ func (r runner) reboot(ctx context.Context, j *Job, o fleet.Outcome, w source.Wo
 	}
 	r.at("rebooting")
 	fmt.Fprintf(w.Log, "# reboot\n")
+	time.Sleep(rebootGrace)
 	if err := r.m.Reboot(ctx); err != nil {
 		r.facts(ctx, &o)
 		return j.end(r.m, &o, Failed, err)

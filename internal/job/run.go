@@ -263,7 +263,8 @@ func Recover(ctx context.Context, m *machine.Machine, installers []source.Instal
 		if err != nil {
 			return err
 		}
-		if j, err = read(m, j.ID); err == nil && Abandoned(m, j) { // nobody has ended it meanwhile
+		was := j.State
+		if j, err = read(m, j.ID); err == nil && j.State == was { // nobody has ended it meanwhile
 			err = r.settle(ctx, &j)
 		}
 		problems = append(problems, err, held.Close())

@@ -18,6 +18,12 @@ import (
 // Its services are cron and what a test writes. It is shut down when the test ends.
 func Systemd(t testing.TB, suite string) *machine.Machine {
 	t.Helper()
+	return Boot(t, SystemdRoot(t, suite))
+}
+
+// SystemdRoot gives a copy of a Debian root that has a systemd, to be booted.
+func SystemdRoot(t testing.TB, suite string) string {
+	t.Helper()
 	NeedRoot(t)
 	for _, tool := range []string{"debootstrap", "unshare", "nsenter"} {
 		Need(t, tool)
@@ -27,15 +33,26 @@ func Systemd(t testing.TB, suite string) *machine.Machine {
 	if out, err := exec.CommandContext(t.Context(), "flock", lockOf(t, dir), "sh", "-ec", makeDebian, "sh", dir, suite, archive, "systemd-sysv,dbus,cron,python3-minimal").CombinedOutput(); err != nil {
 		Missing(t, "debootstrap of "+suite+" with systemd fails: "+err.Error()+"\n"+tail(out))
 	}
-	return Boot(t, Copy(t, dir))
+	return Copy(t, dir)
+}
+
+// BootHere is [Boot] for a machine that shares the network of this one.
+func BootHere(t testing.TB, root string) *machine.Machine {
+	t.Helper()
+	return boot(t, root, "")
 }
 
 // Boot starts the systemd of a root file system, and gives the machine that it then is. It waits until it has started what it starts.
 func Boot(t testing.TB, root string) *machine.Machine {
 	t.Helper()
+	return boot(t, root, "--net")
+}
+
+func boot(t testing.TB, root, network string) *machine.Machine {
+	t.Helper()
 	cgroup := cgroup2(t)
 	log := filepath.Join(t.TempDir(), "boot.log")
-	cmd := exec.Command("setsid", "sh", "-c", bootSystemd, "sh", root, filepath.Join(cgroup, "redflag-test-"+strconv.Itoa(os.Getpid())+"-"+filepath.Base(filepath.Dir(root))), log) //nolint:noctx // it is ended below
+	cmd := exec.Command("setsid", "sh", "-c", bootSystemd, "sh", root, filepath.Join(cgroup, "redflag-test-"+strconv.Itoa(os.Getpid())+"-"+filepath.Base(filepath.Dir(root))), log, network) //nolint:noctx // it is ended below
 	leash, err := cmd.StdinPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -114,12 +131,12 @@ func cgroup2(t testing.TB) string {
 	return ""
 }
 
-// bootSystemd boots the root $1 in the control group $2, and writes what it says to the file $3, until its standard input ends, which it does when
+// bootSystemd boots the root $1 in the control group $2, with an option of unshare $4, and writes what it says to the file $3, until its standard input ends, which it does when
 // the test is gone, killed or not.
 const bootSystemd = `
 mkdir -p "$2"
 ( echo 0 >"$2/cgroup.procs"
-exec unshare --kill-child -f -p -m -u -i -C -n sh -ec '
+exec unshare --kill-child -f -p -m -u -i -C $4 sh -ec '
 mount --make-rprivate /
 mountpoint -q "$1" || mount --bind "$1" "$1"
 exec >"$2" 2>&1

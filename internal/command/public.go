@@ -1,0 +1,40 @@
+package command
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// What the commands of a fleet share with those of a host.
+
+// Exit codes for commands that say themselves what became of what was asked.
+const (
+	ExitFailed      = exitFailed
+	ExitUnknown     = exitUnknown
+	ExitInterrupted = exitInterrupted
+)
+
+// Exit ends the program with a code and no word more: all has been said.
+func Exit(code int) error { return exitCode(code) }
+
+// Ask asks the person on the terminal; how says what to do where there is none.
+func (p *Program) Ask(question, how string) (bool, error) {
+	if !isTerminal(p.stdout) || !isTerminal(os.Stdin) {
+		return false, usagef("there is nobody to ask: %s", how)
+	}
+	fmt.Fprintf(p.stdout, "\n%s [y/N] ", question)
+	var answer string
+	_, _ = fmt.Fscanln(os.Stdin, &answer) // no answer is no
+	return strings.EqualFold(cmp.Or(answer, "n")[:1], "y"), nil
+}
+
+// Count says a number with its noun: 1 update, 2 updates.
+func Count(n int, noun string) string { return count(n, noun) }
+
+// Size says a size in units of 1000; empty for none.
+func Size(n int64) string { return size(n) }
+
+// Some joins names, at most n of them.
+func Some(names []string, n int) string { return list(names, n) }
