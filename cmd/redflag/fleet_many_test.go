@@ -21,8 +21,8 @@ const (
 	realLines  = 400
 )
 
-// talking says many lines, some at once and some one by one, and waits in the middle until it may go on.
-const talking = `i=1; while [ $i -le 400 ]; do echo "said $i"; i=$((i+1)); [ $((i % 50)) -ne 0 ] || sleep 0.2
+// wordy says many lines, some at once and some one by one, and waits in the middle until it may go on.
+const wordy = `i=1; while [ $i -le 400 ]; do echo "said $i"; i=$((i+1)); [ $((i % 50)) -ne 0 ] || sleep 0.2
 if [ $i -eq 200 ]; then touch /tmp/slow; while [ ! -e /tmp/go ]; do sleep 0.1; done; fi; done`
 
 func TestFiftyHostsAndThreeRealOnesArePatchedAtOnceAndEveryLineIsThere(t *testing.T) {
@@ -31,7 +31,7 @@ func TestFiftyHostsAndThreeRealOnesArePatchedAtOnceAndEveryLineIsThere(t *testin
 	for i := range real {
 		real[i] = s.join(newRoot(t))
 		real[i].write("/etc/redflag/policy.toml", "allow = \"all\"\n")
-		real[i].offer("2", talking)
+		real[i].offer("2", wordy)
 	}
 	var said bytes.Buffer
 	many := swarm.New(swarm.Config{Server: s.url, Token: s.token, Key: s.key, Hosts: swarmHosts, AtOnce: swarmHosts, Out: &said})
@@ -76,12 +76,23 @@ func TestFiftyHostsAndThreeRealOnesArePatchedAtOnceAndEveryLineIsThere(t *testin
 	if wrong, err := many.Compare(t.Context(), id, swarmLines); err != nil || wrong != 0 {
 		t.Errorf("%d of the simulated hosts have other lines at the server than they said, %v", wrong, err)
 	}
+	checkLines(t, real[0], id, shown)
+	for _, r := range real {
+		if got := r.versions(); got != "2 ii ;2 ii ;" {
+			t.Errorf("a real host: %s", got)
+		}
+	}
+}
+
+// checkLines holds the lines that the server has of each job to what was shown, and to what the real hosts' script said.
+func checkLines(t *testing.T, f *remote, rollout int64, shown map[string][]string) {
+	t.Helper()
 	var jobs struct{ Items []store.Job }
-	real[0].ask("GET", fmt.Sprintf("/rollouts/%d/jobs?limit=500", id), nil, &jobs)
+	f.ask("GET", fmt.Sprintf("/rollouts/%d/jobs?limit=500", rollout), nil, &jobs)
 	talkers := 0
 	for _, j := range jobs.Items {
 		var all store.Lines
-		real[0].ask("GET", fmt.Sprintf("/jobs/%d/lines?limit=5000", j.ID), nil, &all)
+		f.ask("GET", fmt.Sprintf("/jobs/%d/lines?limit=5000", j.ID), nil, &all)
 		// Roots on one machine have one name, so what was shown of them is told apart by the server's lists.
 		if strings.HasPrefix(j.HostName, "host") && strings.HasSuffix(j.HostName, ".example.net") {
 			if strings.Join(shown[j.HostName], "\n") != strings.Join(all.Lines, "\n") {
@@ -105,13 +116,13 @@ func TestFiftyHostsAndThreeRealOnesArePatchedAtOnceAndEveryLineIsThere(t *testin
 	if talkers != realHosts {
 		t.Errorf("%d real hosts", talkers)
 	}
-	for _, r := range real {
-		if got := r.versions(); got != "2 ii ;2 ii ;" {
-			t.Errorf("a real host: %s", got)
-		}
-	}
 }
 
 // tail gives the end of a text.
 func tail(text string) string { return text[max(0, len(text)-4000):] }
 
+// exit waits for the end of a process, and gives its exit code.
+func (p *process) exit() int {
+	_ = p.Wait() // the exit code says it
+	return p.ProcessState.ExitCode()
+}

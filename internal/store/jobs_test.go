@@ -236,36 +236,39 @@ func TestAnApprovalIsOnceAndOfExactlyWhatIsPlanned(t *testing.T) {
 	})
 }
 
+// cancel ends the jobs of a rollout, and gives how many have ended, were asked to, and run.
+func cancel(t testing.TB, s *Store, r RolloutID) string {
+	t.Helper()
+	c, err := s.Cancel(t.Context(), Scope{Rollout: r}, "bert", noon, stopper(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(len(c.Stopped), len(c.Asked), len(c.Running))
+}
+
+// waiting gives the orders that a host is given.
+func waiting(t testing.TB, s *Store, id fleet.HostID) (list []wire.Order) {
+	t.Helper()
+	signed, err := s.WaitingOrders(t.Context(), id, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range signed {
+		open, err := o.Open(orderKey.Public().(ed25519.PublicKey), id, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, open)
+	}
+	return list
+}
+
 func TestCancellingEndsWhatHasNotBegun(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		s := open(t, dsn)
-		cancel := func(r RolloutID) string {
-			t.Helper()
-			c, err := s.Cancel(t.Context(), Scope{Rollout: r}, "bert", noon, stopper(t))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return fmt.Sprint(len(c.Stopped), len(c.Asked), len(c.Running))
-		}
-		waiting := func(id fleet.HostID) (list []wire.Order) {
-			t.Helper()
-			signed, err := s.WaitingOrders(t.Context(), id, noon)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, o := range signed {
-				open, err := o.Open(orderKey.Public().(ed25519.PublicKey), id, noon)
-				if err != nil {
-					t.Fatal(err)
-				}
-				list = append(list, open)
-			}
-			return list
-		}
-
 		id := enrol(t, s, "planning")
 		r := ask(t, s, allUpdates, id)
-		if got := cancel(r); got != "1 0 0" || jobOn(t, s, r, id).State != JobCancelled || len(waiting(id)) != 0 {
+		if got := cancel(t, s, r); got != "1 0 0" || jobOn(t, s, r, id).State != JobCancelled || len(waiting(t, s, id)) != 0 {
 			t.Errorf("while it was to plan: %s", got)
 		}
 		told(t, s, id, jobOn(t, s, r, id).PlanOrder, wire.Succeeded, planOf("curl"))
@@ -274,7 +277,7 @@ func TestCancellingEndsWhatHasNotBegun(t *testing.T) {
 		}
 
 		_, r, _ = patient(t, s, "planned")
-		if got := cancel(r); got != "1 0 0" {
+		if got := cancel(t, s, r); got != "1 0 0" {
 			t.Errorf("planned: %s", got)
 		}
 		if _, err := s.Approve(t.Context(), Scope{Rollout: r}, "x", "bert", noon, signer(t)); !errors.Is(err, ErrOtherPlan) {
@@ -283,19 +286,24 @@ func TestCancellingEndsWhatHasNotBegun(t *testing.T) {
 
 		id, r, j := patient(t, s, "approved")
 		approve(t, s, j)
-		if got := cancel(r); got != "1 0 0" || len(waiting(id)) != 0 {
+		if got := cancel(t, s, r); got != "1 0 0" || len(waiting(t, s, id)) != 0 {
 			t.Errorf("approved, and nobody has it: %s", got)
 		}
+	})
+}
 
-		id, r, j = patient(t, s, "given")
+func TestWhatAHostMayHaveAlreadyItIsAskedToEnd(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		id, r, j := patient(t, s, "given")
 		j = approve(t, s, j)
-		if list := waiting(id); len(list) != 1 || list[0].Install == nil {
+		if list := waiting(t, s, id); len(list) != 1 || list[0].Install == nil {
 			t.Fatalf("%+v", list)
 		}
-		if got := cancel(r) + cancel(r); got != "0 1 00 1 0" {
+		if got := cancel(t, s, r) + cancel(t, s, r); got != "0 1 00 1 0" {
 			t.Errorf("its host may have it: %s", got)
 		}
-		list := waiting(id)
+		list := waiting(t, s, id)
 		if len(list) != 1 || list[0].Cancel == nil || list[0].Cancel.Order != j.WorkOrder || !jobOn(t, s, r, id).Cancelling {
 			t.Fatalf("it is given again, or twice: %+v", list)
 		}
@@ -310,25 +318,25 @@ func TestCancellingEndsWhatHasNotBegun(t *testing.T) {
 
 		id, r, j = patient(t, s, "given, and lost on the way")
 		approve(t, s, j)
-		waiting(id)
-		cancel(r)
-		told(t, s, id, waiting(id)[0].ID, wire.Failed) // it says that it has no such order
-		if list := waiting(id); len(list) != 0 || jobOn(t, s, r, id).State != JobApproved {
+		waiting(t, s, id)
+		cancel(t, s, r)
+		told(t, s, id, waiting(t, s, id)[0].ID, wire.Failed) // it says that it has no such order
+		if list := waiting(t, s, id); len(list) != 0 || jobOn(t, s, r, id).State != JobApproved {
 			t.Errorf("what somebody wished to end is given again: %+v", list)
 		}
 
 		id, r, j = patient(t, s, "running")
 		j = approve(t, s, j)
 		told(t, s, id, j.WorkOrder, wire.Running)
-		if got := cancel(r); got != "0 0 1" {
+		if got := cancel(t, s, r); got != "0 0 1" {
 			t.Errorf("running: %s", got)
 		}
-		told(t, s, id, waiting(id)[0].ID, wire.Failed)
+		told(t, s, id, waiting(t, s, id)[0].ID, wire.Failed)
 		if j := jobOn(t, s, r, id); j.State != JobRunning || j.Cancelling || j.Because != "it could not be cancelled: because" {
 			t.Errorf("%+v", j)
 		}
 		told(t, s, id, j.WorkOrder, wire.Succeeded)
-		if got := cancel(r); got != "0 0 0" || jobOn(t, s, r, id).State != JobSucceeded {
+		if got := cancel(t, s, r); got != "0 0 0" || jobOn(t, s, r, id).State != JobSucceeded {
 			t.Errorf("ended: %s", got)
 		}
 	})

@@ -118,6 +118,38 @@ func (f *filled) reads() map[string][]func() error {
 			func() error { _, _, e := f.AllOrders(f.ctx, OrderFilter{State: "failed"}, after(9, 9)); return e },
 			func() error { _, _, e := f.AllOrders(f.ctx, OrderFilter{State: "waiting"}, Page{}); return e },
 		},
+		"Host":          {func() error { _, e := f.Host(f.ctx, f.host); return e }},
+		"Known":         {func() error { _, e := f.Known(f.ctx, f.host); return e }},
+		"CountHosts":    {func() error { _, e := f.CountHosts(f.ctx); return e }},
+		"Findings":      {func() error { _, e := f.Findings(f.ctx, f.host); return e }},
+		"Packages":      {func() error { _, e := f.Packages(f.ctx, f.host); return e }},
+		"Containers":    {func() error { _, e := f.Containers(f.ctx, f.host); return e }},
+		"Labels":        {func() error { _, e := f.Labels(f.ctx, f.host); return e }},
+		"LabelUses":     {func() error { _, e := f.LabelUses(f.ctx); return e }},
+		"Groups":        {func() error { _, e := f.Groups(f.ctx); return e }},
+		"Keys":          {func() error { _, e := f.Keys(f.ctx); return e }},
+		"Tokens":        {func() error { _, e := f.Tokens(f.ctx); return e }},
+		"Users":         {func() error { _, e := f.Users(f.ctx); return e }},
+		"User":          {func() error { _, e := f.User(f.ctx, f.user.ID); return e }},
+		"UserByName":    {func() error { _, _, e := f.UserByName(f.ctx, "anna"); return e }},
+		"Logins":        {func() error { _, e := f.Logins(f.ctx, f.user.ID); return e }},
+		"Orders":        {func() error { _, e := f.Orders(f.ctx, f.host, 5); return e }},
+		"OneOrder":      {func() error { _, e := f.OneOrder(f.ctx, f.order); return e }},
+		"WaitingOrders": {func() error { _, e := f.WaitingOrders(f.ctx, f.host, noon); return e }},
+		"Ping":          {func() error { return f.Ping(f.ctx) }},
+		"Backup":        {func() error { return f.Backup(f.ctx, &bytes.Buffer{}) }},
+	}
+	maps.Copy(all, f.jobReads())
+	for name, ask := range f.more() {
+		all[name] = []func() error{ask}
+	}
+	return all
+}
+
+// jobReads are the questions about jobs.
+func (f *filled) jobReads() map[string][]func() error {
+	after := func(key ...any) Page { return Page{After: cursor(key...), Limit: 3} }
+	return map[string][]func() error{
 		"Jobs": {
 			func() error { _, _, e := f.Jobs(f.ctx, JobFilter{}, after(9, 9)); return e },
 			func() error { _, _, e := f.Jobs(f.ctx, JobFilter{State: FilterOpen}, Page{}); return e },
@@ -143,33 +175,9 @@ func (f *filled) reads() map[string][]func() error {
 				return ignore(e, ErrNothingToUndo)
 			},
 		},
-		"Job":           {func() error { _, e := f.Job(f.ctx, f.job.ID); return e }},
-		"Lines":         {func() error { _, e := f.Lines(f.ctx, f.job.ID, 0, 10); return e }},
-		"Host":          {func() error { _, e := f.Host(f.ctx, f.host); return e }},
-		"Known":         {func() error { _, e := f.Known(f.ctx, f.host); return e }},
-		"CountHosts":    {func() error { _, e := f.CountHosts(f.ctx); return e }},
-		"Findings":      {func() error { _, e := f.Findings(f.ctx, f.host); return e }},
-		"Packages":      {func() error { _, e := f.Packages(f.ctx, f.host); return e }},
-		"Containers":    {func() error { _, e := f.Containers(f.ctx, f.host); return e }},
-		"Labels":        {func() error { _, e := f.Labels(f.ctx, f.host); return e }},
-		"LabelUses":     {func() error { _, e := f.LabelUses(f.ctx); return e }},
-		"Groups":        {func() error { _, e := f.Groups(f.ctx); return e }},
-		"Keys":          {func() error { _, e := f.Keys(f.ctx); return e }},
-		"Tokens":        {func() error { _, e := f.Tokens(f.ctx); return e }},
-		"Users":         {func() error { _, e := f.Users(f.ctx); return e }},
-		"User":          {func() error { _, e := f.User(f.ctx, f.user.ID); return e }},
-		"UserByName":    {func() error { _, _, e := f.UserByName(f.ctx, "anna"); return e }},
-		"Logins":        {func() error { _, e := f.Logins(f.ctx, f.user.ID); return e }},
-		"Orders":        {func() error { _, e := f.Orders(f.ctx, f.host, 5); return e }},
-		"OneOrder":      {func() error { _, e := f.OneOrder(f.ctx, f.order); return e }},
-		"WaitingOrders": {func() error { _, e := f.WaitingOrders(f.ctx, f.host, noon); return e }},
-		"Ping":          {func() error { return f.Ping(f.ctx) }},
-		"Backup":        {func() error { return f.Backup(f.ctx, &bytes.Buffer{}) }},
+		"Job":   {func() error { _, e := f.Job(f.ctx, f.job.ID); return e }},
+		"Lines": {func() error { _, e := f.Lines(f.ctx, f.job.ID, 0, 10); return e }},
 	}
-	for name, ask := range f.more() {
-		all[name] = []func() error{ask}
-	}
-	return all
 }
 
 // ignore takes a kind of error for none.
