@@ -251,6 +251,9 @@ func TestTheDashboardInARealBrowser(t *testing.T) {
 		t.Skip("long: it drives a browser")
 	}
 	node, chromium := parts.Need(t, "node"), parts.Need(t, "chromium")
+	if _, err := os.Stat("../../web/e2e/drive.mjs"); err != nil { // and so that another script is another test to the cache
+		t.Fatal(err)
+	}
 	if _, err := os.Stat("../../web/node_modules/playwright-core"); err != nil {
 		parts.Missing(t, "web/node_modules (scripts/web)")
 	}

@@ -230,6 +230,7 @@ func playedFleet(mayPlan, goOn <-chan struct{}) []*played {
 	image.Changes, image.Download = []model.Change{anew}, 61_000_000
 	image.Reboot.Needed, image.Restart.Needed = model.NotNeeded, model.NotNeeded
 	shop.plans = []model.Plan{aptPlan(security()...), image}
+	shop.view.Host.Policy.Allow = model.AllowSecurity
 	shop.view.Host.Engines = []model.Engine{{Name: "docker", Version: "29.4.0"}}
 	shop.view.Containers = []model.Container{{Source: "docker", Name: "shop", Image: "example/shop:3", Platform: "linux/amd64", State: "running"}}
 	shop.view.Findings = append(shop.view.Findings, model.Finding{Source: "docker", State: model.OK, ScannedAt: time.Now(), Updates: []model.Update{{

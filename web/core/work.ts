@@ -40,7 +40,7 @@ export const looks: Record<string, string> = {
 export function stateText(state: string, task?: Task): string {
   if (state === 'succeeded') return task && isPlanned(task) ? 'done, verified' : 'done'
   if (state === 'planned') return 'planned, not approved'
-  if (state === 'approved') return 'approved, not fetched'
+  if (state === 'approved') return 'not fetched yet'
   return state
 }
 
@@ -111,6 +111,16 @@ export function forbids(p: Policy | undefined, what: Ask): string {
   if (what === 'reboot') return p.reboot ? '' : 'the host’s policy does not let a server reboot it'
   if (p.allow === 'report') return 'the host’s policy allows reports only'
   if (p.allow === 'plan' && what !== 'install') return 'the host’s policy allows plans only'
+  return ''
+}
+
+// refuses says why a host will not install what it has planned, as far as that is known beforehand; empty where it is not known that it will not. Its own
+// decision is by each package, when it is asked.
+export function refuses(p: Policy | undefined, t?: Task): string {
+  const why = forbids(p, 'install')
+  if (why || !p) return why
+  if (p.allow === 'plan') return 'the host’s policy lets a server plan, and install nothing'
+  if (p.allow === 'security' && t && !t.install?.security) return 'the host’s policy lets a server install what is for security, and nothing else'
   return ''
 }
 

@@ -46,8 +46,8 @@ const page = await open()
 const hostile = '<img src=x onerror=alert(1)>'
 
 // look keeps a picture of what is there, where pictures are wanted.
-async function look(name) {
-  if (SHOTS) await page.screenshot({ path: `${SHOTS}/${name}.png` })
+async function look(name, on = page) {
+  if (SHOTS) await on.screenshot({ path: `${SHOTS}/${name}.png` })
 }
 
 await step('the link signs in, once', async () => {
@@ -249,8 +249,28 @@ await step('what has not begun is stopped', async () => {
   await page.getByRole('button', { name: 'Install them…' }).click()
   assert.equal(await page.getByLabel('Packages, images or containers').inputValue(), 'curl')
   await page.getByRole('button', { name: 'Make the plan' }).click()
-  await page.getByRole('heading', { name: /^Update curl on/ }).waitFor()
+  await page.getByRole('heading', { name: 'Update curl on 3 hosts' }).waitFor()
+  await page.getByRole('button', { name: 'Approve for 3 hosts…' }).click()
+  await page.getByRole('dialog').getByText('1 host will refuse: shop1').waitFor() // its policy is told before it is tried
+  await look('refusing')
+  await page.keyboard.press('Escape')
   await page.getByRole('button', { name: 'Cancel…' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click()
+  await page.getByText('It was stopped before anything was changed.').waitFor()
+})
+
+await step('a group is asked at once, and those that do not answer are left out of the approval', async () => {
+  const made = await page.request.post(`${site}/api/v1/groups`, { data: { name: 'berlin', query: 'site=berlin' }, headers: { Origin: site } })
+  assert.ok(made.ok())
+  await page.goto(`${site}/settings?tab=groups`)
+  await page.getByRole('button', { name: 'Install updates…' }).click()
+  await page.getByRole('dialog', { name: 'Install updates on the group berlin' }).waitFor()
+  await page.getByRole('button', { name: 'Make the plan' }).click()
+  await page.getByRole('heading', { name: 'Security updates on 5 hosts' }).waitFor()
+  await page.getByRole('button', { name: 'Approve for 3 hosts…' }).waitFor()
+  await standing(2, 'planning')
+  await page.getByRole('button', { name: 'Cancel…' }).click()
+  await page.getByRole('dialog').getByText('5 hosts have not begun.').waitFor()
   await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click()
   await page.getByText('It was stopped before anything was changed.').waitFor()
 })
@@ -300,17 +320,20 @@ await step('no page has a barrier, is too wide, or has a fault', async () => {
   const id = (await (await page.request.get(`${site}/api/v1/hosts?q=web1`)).json()).items[0].id
   const jobs = (await (await page.request.get(`${site}/api/v1/rollouts/${rollout}/jobs`)).json()).items
   const pages = ['/', '/hosts', `/hosts/${id}`, `/hosts/${id}?tab=packages`, `/hosts/${id}?tab=facts`, '/updates', '/images', '/packages', '/packages?name=curl', '/history', '/history?what=appeared', '/updates?by=package', '/updates?by=label', '/updates?by=host', '/work', '/work?what=jobs', '/work?what=scans', `/rollouts/${rollout}`, ...jobs.map((j) => `/jobs/${j.id}`), `/hosts/${jobs[0].host}`, `/hosts/${jobs[0].host}?tab=jobs`, '/audit', '/add', '/settings', '/settings?tab=groups', '/settings?tab=server', '/settings?tab=users', '/settings?tab=keys', '/settings?tab=tokens', '/nothing']
-  for (const [width, colorScheme] of [[1440, 'light'], [1440, 'dark'], [360, 'light']]) {
-    const looked = await open({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true, storageState: await page.context().storageState() })
+  for (const [width, schemes] of [[1440, ['light', 'dark']], [360, ['light']]]) {
+    const looked = await open({ viewport: { width, height: 900 }, bypassCSP: true, storageState: await page.context().storageState() })
     for (const path of pages) {
       await looked.goto(site + path)
       await looked.locator('main h1').first().waitFor()
       await looked.waitForFunction(() => !document.querySelector('.loading'))
       assert.ok(await looked.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${path} is wider than ${width}`)
       await looked.evaluate(axe)
-      const found = await looked.evaluate(async () => (await window.axe.run()).violations.map((v) => `${v.id}: ${v.nodes[0].html}`))
-      assert.deepEqual(found, [], `${path} at ${width}, ${colorScheme}`)
-      if (SHOTS) await looked.screenshot({ path: `${SHOTS}/${path.replace(/\W+/g, '_')}-${width}-${colorScheme}.png` })
+      for (const colorScheme of schemes) {
+        await looked.emulateMedia({ colorScheme })
+        const found = await looked.evaluate(async () => (await window.axe.run()).violations.map((v) => `${v.id}: ${v.nodes[0].html}`))
+        assert.deepEqual(found, [], `${path} at ${width}, ${colorScheme}`)
+        await look(`${path.replace(/\W+/g, '_')}-${width}-${colorScheme}`, looked)
+      }
     }
     await looked.context().close()
   }
@@ -381,6 +404,9 @@ await step('by the keyboard alone: choose hosts, plan, approve, and read what ca
   await tabTo(owner, 'Choose web2')
   await owner.keyboard.press('Shift+Space') // and all between them
   await owner.getByText('4 hosts chosen').waitFor()
+  await tabTo(owner, 'All that match')
+  await owner.keyboard.press('Enter')
+  await owner.getByText('5 hosts chosen').waitFor()
   await tabTo(owner, 'None')
   await owner.keyboard.press('Enter')
   await tabTo(owner, 'Choose web2')

@@ -4,7 +4,7 @@ import { type FormEvent, type ReactNode, useState } from 'react'
 import { told } from '../../core/client.ts'
 import { count, number, plain } from '../../core/format.ts'
 import type { After, Host, Policy, Restart, Task } from '../../core/types.ts'
-import { type Ask, forbids } from '../../core/work.ts'
+import { type Ask, forbids, refuses } from '../../core/work.ts'
 import { cache, client } from '../api.ts'
 import { go } from '../router.tsx'
 import { Failed, Field } from './bits.tsx'
@@ -34,9 +34,9 @@ export function useBegin() {
   return useMutation({ mutationFn: begin, onSuccess: (id) => go(`/rollouts/${id}`), onSettled: changed })
 }
 
-// useStart asks it of hosts, and shows what becomes of it.
-export function useStart(on: Targets) {
-  return useMutation({ mutationFn: (asked: Asked) => start(on, asked), onSuccess: (id) => go(`/rollouts/${id}`), onSettled: changed })
+// useStart asks it of hosts, and shows what becomes of it, unless the page that it is on does so.
+export function useStart(on: Targets, stay = false) {
+  return useMutation({ mutationFn: (asked: Asked) => start(on, asked), onSuccess: (id) => (stay ? undefined : go(`/rollouts/${id}`)), onSettled: changed })
 }
 
 export function whom(on: Targets): string {
@@ -52,7 +52,7 @@ export function Whom({ on, ask }: { on: Targets; ask?: Ask }) {
   if (on.group) return <p className="quiet">All hosts that the group has at this moment.</p>
   const refusals = new Map<string, Target[]>()
   for (const h of on.hosts) {
-    const because = ask ? forbids(h.policy, ask) : ''
+    const because = ask === 'install' ? refuses(h.policy) : ask ? forbids(h.policy, ask) : ''
     if (because) refusals.set(because, [...(refusals.get(because) ?? []), h])
   }
   return (
@@ -60,7 +60,7 @@ export function Whom({ on, ask }: { on: Targets; ask?: Ask }) {
       {on.hosts.length > 1 && <p className="quiet">{list(on.hosts)}</p>}
       {[...refusals].map(([because, hosts]) => (
         <p key={because} className="note">
-          {list(hosts)}: {because}. {hosts.length === 1 ? 'It' : 'Each'} will refuse.
+          {list(hosts)}: {because}.
         </p>
       ))}
     </>

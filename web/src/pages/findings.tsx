@@ -62,7 +62,7 @@ function Selected({ host, chosen }: { host: Host; chosen: Chosen<Update> }) {
 // Hold keeps a package as it is, or lets it go again.
 function Hold({ host, update: u }: { host: Host; update: Update }) {
   const held = u.blocked === 'held'
-  const ask = useStart({ hosts: [target(host)] })
+  const ask = useStart({ hosts: [target(host)] }, true)
   const why = forbids(host.facts.policy, 'hold')
   const work = { hold: { names: [u.name], hold: !held } }
   return (

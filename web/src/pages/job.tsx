@@ -110,7 +110,7 @@ function Actions({ job: j }: { job: WholeJob }) {
 }
 
 // canUndo says whether something was done that can be taken back.
-const canUndo = (j: WholeJob) => isOver(j.state) && isPlanned(j.work) && j.outcomes.some((o) => o.outcome.done.length > 0 && !o.outcome.rolled_back)
+const canUndo = (j: WholeJob) => ['succeeded', 'failed', 'unknown'].includes(j.state) && isPlanned(j.work) && j.outcomes.some((o) => o.outcome.done.length > 0 && !o.outcome.rolled_back)
 
 function Approve({ job, close }: { job: WholeJob; close: () => void }) {
   const [seen, setSeen] = useState(job) // what is approved is what was looked at
@@ -185,7 +185,8 @@ function Outcome({ of: d, me, host }: { of: Done; me: Caller; host: { id: string
           <State of="security">not all of it is done</State>
         )}
       </h2>
-      {good && <p>{o.done.length === 0 ? 'Nothing was to be done.' : `${changesText(o.done)}: looked at afterwards, all of it is there, and what ran before runs.`}</p>}
+      {good && o.done.length > 0 && <p>{changesText(o.done)}: looked at afterwards, all of it is there, and what ran before runs.</p>}
+      {good && o.done.length === 0 && o.restarted.length === 0 && !o.rebooted && <p>Nothing was to be changed, and nothing was.</p>}
       {o.rolled_back && <p>It did not work, and what had been changed was put back: the host runs what it ran before.</p>}
       {o.because && (
         <div className="note bad">

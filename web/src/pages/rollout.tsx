@@ -1,8 +1,8 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { type ReactNode, useState } from 'react'
 import { told } from '../../core/client.ts'
-import { bytes, count, number, plain } from '../../core/format.ts'
-import type { Caller, Change, Job, WholeRollout } from '../../core/types.ts'
+import { count, number, plain } from '../../core/format.ts'
+import type { Caller, Job, Task, WholeRollout } from '../../core/types.ts'
 import { changesText, isInterrupted, isLoud, isOver, isPlanned, jobStates, jobText, looks, stateText, sum, taskText } from '../../core/work.ts'
 import { ask, client } from '../api.ts'
 import { changed, Sure, useBegin } from '../components/act.tsx'
@@ -13,6 +13,7 @@ import { Changes, Differs } from '../components/plan.tsx'
 import { Progress } from '../components/progress.tsx'
 import { Link, useParam } from '../router.tsx'
 import { may } from '../who.ts'
+import { Approve } from './approve.tsx'
 
 // Rollout is one request over many hosts: what they would do, and once that is approved, what they do.
 export function Rollout({ id, me }: { id: number; me: Caller }) {
@@ -26,6 +27,7 @@ export function Rollout({ id, me }: { id: number; me: Caller }) {
       <Title aside={<Actions of={r} me={me} />}>{title(r)}</Title>
       <p className="quiet">
         Asked by {plain(r.created_by)} <Time at={r.created_at} />
+        <Undoes of={r.work} />
         {r.after.restart_services && ' · services are restarted afterwards'}
         {r.after.reboot && ' · rebooted where needed'}
       </p>
@@ -39,6 +41,18 @@ export function Rollout({ id, me }: { id: number; me: Caller }) {
           <Plan of={r} />
         </details>
       )}
+    </>
+  )
+}
+
+// Undoes says what is taken back.
+function Undoes({ of: w }: { of: Task }) {
+  if (!w.undo) return null
+  const href = w.undo.job ? `/jobs/${w.undo.job}` : `/rollouts/${w.undo.rollout}`
+  return (
+    <>
+      {' '}
+      · it takes back <Link href={href}>what was done before</Link>
     </>
   )
 }
@@ -106,150 +120,23 @@ function Actions({ of: r, me }: { of: WholeRollout; me: Caller }) {
   )
 }
 
-// Approve repeats what matters, and approves what was looked at, and nothing else.
-function Approve({ of: r, close }: { of: WholeRollout; close: () => void }) {
-  const [seen, setSeen] = useState(r)
-  const approve = useMutation({
-    mutationFn: () => told(client.POST('/rollouts/{rollout}/approve', { params: { path: { rollout: r.id } }, body: { digest: seen.digest } })),
-    onSuccess: close,
-    onSettled: changed,
-  })
-  const other = r.digest !== seen.digest
-  const rest = r.hosts - seen.planned
-  return (
-    <Dialog title={`Approve for ${count(seen.planned, 'host')}`} close={close}>
-      <Essentials of={seen} />
-      {rest > 0 && (
-        <p className="note">
-          {count(rest, 'host is', 'hosts are')} not in this: {others(r)}.
-        </p>
-      )}
-      {other && (
-        <div className="note bad" role="alert">
-          <p>{r.planned > 0 ? 'What is planned has changed since you opened this:' : 'Nothing waits for an approval any more: it was approved or stopped meanwhile.'}</p>
-          {r.planned > 0 && (
-            <ul className="names">
-              {differences(seen, r).map((d) => (
-                <li key={d}>{d}</li>
-              ))}
-            </ul>
-          )}
-        </div>
-      )}
-      {approve.isError && <Failed error={approve.error} />}
-      <p className="quiet">Each host does exactly what it has planned, or nothing: it plans once more before it begins.</p>
-      <Answers close={close}>
-        {other && r.planned > 0 ? (
-          <button onClick={() => setSeen(r)}>Show what is planned now</button>
-        ) : (
-          <button className="main" disabled={approve.isPending || other} onClick={() => approve.mutate()}>
-            {approve.isPending ? 'Approving…' : `Approve for ${count(seen.planned, 'host')}`}
-          </button>
-        )}
-      </Answers>
-    </Dialog>
-  )
-}
-
-// others says what the hosts do that are not planned.
-function others(r: WholeRollout): string {
-  return jobStates
-    .filter((s) => s !== 'planned' && r.jobs[s])
-    .map((s) => `${number(r.jobs[s] ?? 0)} ${stateText(s, r.work)}`)
-    .join(', ')
-}
-
-// planOf gives what each host would change, by its job.
-function planOf(r: WholeRollout): Map<number, { name: string; changes: string }> {
-  return new Map(r.variants.flatMap((v) => v.hosts.map((h) => [h.job, { name: plain(h.host_name), changes: JSON.stringify([...r.common, ...v.changes].map((c) => [c.action, c.name, c.arch, c.from, c.to]).sort()) }])))
-}
-
-// differences says in what a plan is another than the one that was seen.
-function differences(seen: WholeRollout, now: WholeRollout): string[] {
-  const [before, after] = [planOf(seen), planOf(now)]
-  const list: string[] = []
-  for (const [job, p] of after) {
-    const b = before.get(job)
-    if (!b) list.push(`${p.name} has a plan now`)
-    else if (b.changes !== p.changes) list.push(`${p.name} would change something else`)
-  }
-  for (const [job, p] of before) if (!after.has(job)) list.push(`${p.name} is not in it any more`)
-  const most = 10
-  return list.length > most ? [...list.slice(0, most), `and ${number(list.length - most)} more`] : list
-}
-
-// Essentials are what must not be overlooked in a plan over many hosts.
-function Essentials({ of: r }: { of: WholeRollout }) {
-  const everywhere = [...r.common, ...r.variants.flatMap((v) => v.changes)]
-  const loud = new Map<string, number>()
-  const note = (c: Change, n: number) => {
-    if (isLoud(c)) loud.set(`${c.action} ${c.name}`, (loud.get(`${c.action} ${c.name}`) ?? 0) + n)
-  }
-  for (const c of r.common) note(c, r.planned)
-  for (const v of r.variants) for (const c of v.changes) note(c, v.hosts.length)
-  const on = (which: (v: WholeRollout['variants'][number]) => boolean) => r.variants.filter(which).reduce((n, v) => n + v.hosts.length, 0)
-  const reboot = on((v) => v.reboot === 'yes')
-  const maybe = on((v) => v.reboot === 'unknown')
-  const services = new Set(r.variants.flatMap((v) => v.restart.map((s) => s.name)))
-  const config = on((v) => v.config_files.length > 0)
-  const warnings = [...new Set(r.variants.flatMap((v) => v.warnings))]
-  const download = r.variants.reduce((n, v) => n + v.download * v.hosts.length, 0)
-  return (
-    <>
-      <p>
-        <b>{changesText(dedupe(everywhere)) || 'Nothing to change'}</b>
-        {r.variants.length > 1 && `, in ${r.variants.length} different plans`}
-      </p>
-      {r.more > 0 && (
-        <p className="note bad">
-          <State of="unknown">{count(r.more, 'host has', 'hosts have')} yet other plans</State>, which are not in what is said here.
-        </p>
-      )}
-      {[...loud].map(([what, n]) => (
-        <p key={what} className="note bad">
-          <State of="security">{plain(what)}</State> on {count(n, 'host')}
-        </p>
-      ))}
-      {warnings.map((w) => (
-        <p key={w} className="note bad">
-          <b>Mind:</b> {plain(w)}
-        </p>
-      ))}
-      <ul className="stakes">
-        {reboot > 0 && (
-          <li>
-            <State of="outdated">{count(reboot, 'host')} will need a reboot</State>
-            {r.after.reboot ? ', and is rebooted where its policy allows it' : ', and is not rebooted by this'}
-          </li>
-        )}
-        {maybe > 0 && (
-          <li>
-            <State of="unknown">Of {count(maybe, 'host')} it is not known whether a reboot is needed</State>
-          </li>
-        )}
-        {services.size > 0 && (
-          <li>
-            {count(services.size, 'service runs', 'services run')} what is replaced{r.after.restart_services ? ', and are restarted' : ', and are not restarted by this'}
-          </li>
-        )}
-        {config > 0 && <li>Changed configuration on {count(config, 'host')}: kept as it is</li>}
-        {download > 0 && <li>Download, all hosts together: {bytes(download)}</li>}
-      </ul>
-    </>
-  )
-}
-
-function dedupe(changes: Change[]): Change[] {
-  return [...new Map(changes.map((c) => [`${c.action} ${c.name} ${c.arch} ${c.from} ${c.to}`, c])).values()]
-}
-
 function Stop({ of: r, close }: { of: WholeRollout; close: () => void }) {
   const stop = useMutation({
     mutationFn: () => told(client.POST('/rollouts/{rollout}/cancel', { params: { path: { rollout: r.id } } })),
     onSettled: changed,
-    onSuccess: close,
+    onSuccess: ({ asked, running }) => {
+      if (asked.length + running.length === 0) close()
+    },
   })
   const running = r.jobs['running'] ?? 0
+  if (stop.data)
+    return (
+      <Dialog title={`${count(stop.data.stopped.length, 'host')} stopped`} close={close}>
+        <Left text="These have it already, and were asked to leave it:" jobs={stop.data.asked} />
+        <Left text="These have begun: what only downloads ends, and what changes its host goes on to its end:" jobs={stop.data.running} />
+        <Answers close={close}>{null}</Answers>
+      </Dialog>
+    )
   return (
     <Dialog title="Stop what has not begun?" close={close}>
       <p>{count(sum(r.jobs, 'planning', 'planned', 'approved', 'waiting'), 'host has', 'hosts have')} not begun.</p>
@@ -265,6 +152,18 @@ function Stop({ of: r, close }: { of: WholeRollout; close: () => void }) {
         </button>
       </Answers>
     </Dialog>
+  )
+}
+
+// Left are the jobs that a stop has not ended.
+function Left({ text, jobs }: { text: string; jobs: { job: number; host_name: string }[] }) {
+  if (jobs.length === 0) return null
+  const names = jobs.slice(0, named).map((j) => plain(j.host_name))
+  return (
+    <p className="note">
+      {text} {names.join(', ')}
+      {jobs.length > named && ` and ${number(jobs.length - named)} more`}
+    </p>
   )
 }
 
