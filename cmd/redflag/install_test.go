@@ -158,7 +158,7 @@ func (r *root) exists(name string) bool {
 
 func (r *root) until(what string, done func() bool) {
 	r.Helper()
-	for range 600 {
+	for range 2400 {
 		if done() {
 			return
 		}
