@@ -33,12 +33,12 @@ func newBooted(t *testing.T) *booted {
 	b.m = parts.BootHere(t, b.dir)
 	t.Cleanup(func() {
 		if t.Failed() {
-			r, _ := b.m.Run(context.Background(), machine.Command{Name: "sh", Args: []string{"-c", "journalctl --no-pager -o cat -u 'redflag-*' | tail -n 60; redflag history; tail -n 20 /var/lib/redflag/jobs/*/log; ls -l /run/redflag"}})
+			r, _ := b.m.Run(context.Background(), machine.Command{Name: "sh", Args: []string{"-c", "journalctl --no-pager -o cat -u 'redflag-*' | tail -n 60; redflag history; tail -n 20 /var/lib/redflag/jobs/*/log; ls -l /run/redflag /var/lib/redflag /var/lib/redflag/agent; head -c 1500 /var/lib/redflag/agent/last-scan.json"}})
 			t.Logf("on the host:\n%s%s", r.Stdout, r.Stderr)
 		}
 	})
 	b.host = regexp.MustCompile(`This host is (\S+) in`).FindStringSubmatch(b.run("redflag", "agent", "enroll", b.url, token))[1]
-	b.says(b.run("redflag", "agent", "install"), "runs as the user redflag")
+	b.says(b.run("redflag", "agent", "install"), "runs as the user redflag-agent")
 	return b
 }
 
@@ -87,7 +87,7 @@ func TestWhateverBecomesOfTheAgentAptEndsByItselfAndItsResultArrives(t *testing.
 	b := newBooted(t)
 	b.until("the agent is well", func() bool {
 		r, err := b.m.Run(t.Context(), machine.Command{Name: "redflag", Args: []string{"agent", "status"}})
-		return err == nil && r.Code == 0
+		return err == nil && r.Code == 0 && !strings.Contains(string(r.Stdout), "never yet")
 	})
 	agent := b.process("redflag-agent")
 	for _, is := range []string{`(?m)^Uid:\s+[1-9]\d*\s+[1-9]`, `(?m)^CapEff:\s+0+$`, `(?m)^CapBnd:\s+0+$`, `(?m)^NoNewPrivs:\s+1$`, `(?m)^Seccomp:\s+2$`} {
@@ -95,6 +95,7 @@ func TestWhateverBecomesOfTheAgentAptEndsByItselfAndItsResultArrives(t *testing.
 			t.Errorf("the agent is not what %s says:\n%s", is, agent)
 		}
 	}
+	b.says(b.run("redflag", "list"), "Scanned")
 	b.says(b.run("redflag", "agent", "status"), "helper     runs, ", "policy     the server may plan, and install nothing")
 	b.offer("2", talking)
 	refused := b.plan()
@@ -107,6 +108,7 @@ func TestWhateverBecomesOfTheAgentAptEndsByItselfAndItsResultArrives(t *testing.
 	planned := b.plan()
 	b.approve(planned, planned.Digest)
 	b.until("the slow script runs", func() bool { return b.exists("/srv/slow") })
+	b.run("systemctl", "stop", "--no-block", "redflag-job-*")
 	b.run("systemctl", "restart", "redflag-agent")
 	b.run("systemctl", "kill", "--signal=KILL", "redflag-agent")
 	b.run("systemctl", "kill", "--signal=KILL", "redflag-helper")
@@ -121,9 +123,10 @@ func TestWhateverBecomesOfTheAgentAptEndsByItselfAndItsResultArrives(t *testing.
 		t.Errorf("apt ran %d times", n)
 	}
 	b.sameLines(j)
+	b.verifies()
 	b.reboots()
 	b.says(b.run("redflag", "agent", "uninstall"), "stopped")
-	if left := b.run("sh", "-c", "ls /etc/systemd/system /run; id redflag || true"); strings.Contains(left, "redflag") {
+	if left := b.run("sh", "-c", "ls /etc/systemd/system /run; id redflag-agent || true"); strings.Contains(left, "redflag") {
 		t.Errorf("it leaves behind: %s", left)
 	}
 }
@@ -148,6 +151,54 @@ func (b *booted) sameLines(j store.WholeJob) {
 	}
 	if _, err := host.Stat(path.Join(job.Dir, j.Outcomes[0].ID)); err != nil {
 		b.Error(err)
+	}
+}
+
+// daemon gives toy-plain a service, whose program differs from version to version.
+func (b *booted) daemon(version string) {
+	b.Helper()
+	program, err := os.ReadFile(filepath.Join(b.dir, "bin/sleep"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.write("/srv/toy-plain/usr/bin/toyd", string(program)+version)
+	b.write("/srv/toy-plain/lib/systemd/system/toyd.service", "[Service]\nExecStart=/usr/bin/toyd infinity\n[Install]\nWantedBy=multi-user.target\n")
+	b.sh("chmod 755 /srv/toy-plain/usr/bin/toyd")
+}
+
+// install has all updates installed, and gives what became of it.
+func (b *booted) install(after map[string]any) store.WholeJob {
+	b.Helper()
+	var a asked
+	body := map[string]any{"work": map[string]any{"install": map[string]any{"all": true}}, "hosts": []string{b.host}, "after": after}
+	if status := b.ask("POST", "/rollouts", body, &a); status != http.StatusOK {
+		b.Fatalf("%d %s", status, a.Detail)
+	}
+	var j store.WholeJob
+	b.until("the host has planned", func() bool { j = b.job(a.Rollout); return j.State != store.JobPlanning })
+	b.approve(j, j.Digest)
+	return b.ended(a.Rollout)
+}
+
+// verifies restarts what runs a replaced file, and says what does not run any more.
+func (b *booted) verifies() {
+	b.Helper()
+	b.write("/etc/redflag/policy.toml", "allow = \"all\"\nreboot = true\nrestart = true\n")
+	b.daemon("3")
+	b.offer("3", "")
+	if j := b.install(nil); j.State != store.JobSucceeded {
+		b.Errorf("%s because %s", j.State, j.Because)
+	}
+	b.run("systemctl", "enable", "--now", "toyd")
+	b.daemon("4")
+	b.offer("4", "")
+	j := b.install(map[string]any{"restart_services": true})
+	if j.State != store.JobSucceeded || !slices.Contains(j.Outcomes[0].Outcome.Restarted, "toyd.service") {
+		b.Errorf("%s because %s: %+v", j.State, j.Because, j.Outcomes)
+	}
+	b.offer("5", "systemctl stop toyd")
+	if j := b.install(nil); j.State != store.JobFailed || !slices.Equal(j.Outcomes[0].Outcome.Stopped, []string{"toyd.service"}) || !strings.Contains(j.Because, "do not run any more: toyd.service") {
+		b.Errorf("%s because %s: %+v", j.State, j.Because, j.Outcomes)
 	}
 }
 

@@ -76,6 +76,7 @@ func (w *world) live(ctx context.Context, orderKey ed25519.PublicKey, server Ser
 		return w.view, nil
 	}, slog.New(slog.DiscardHandler))
 	a.host, a.orderKey, a.journal = w.id, orderKey, openJournal(w.dir)
+	defer a.orders.Wait()
 	for _, do := range []func(context.Context) error{
 		func(ctx context.Context) error { return a.Round(ctx, wire.Scan{}) },
 		func(ctx context.Context) error { a.resume(ctx); a.orders.Wait(); return ctx.Err() },

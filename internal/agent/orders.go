@@ -69,12 +69,13 @@ func (a *Agent) refuse(ctx context.Context, signed wire.SignedOrder, why error) 
 	var claims struct {
 		ID wire.OrderID `json:"id"`
 	}
-	if json.Unmarshal(signed.Order, &claims) != nil || claims.ID == 0 || a.journal.has(claims.ID) {
-		return nil
+	err := json.Unmarshal(signed.Order, &claims)
+	if err == nil && claims.ID != 0 && !a.journal.has(claims.ID) {
+		r := wire.Result{Session: a.session, Order: claims.ID, State: wire.Failed, At: now()}
+		r.Because, r.Remedy = fleet.Explain(why)
+		return known(a.server.Result(ctx, r))
 	}
-	r := wire.Result{Session: a.session, Order: claims.ID, State: wire.Failed, At: now()}
-	r.Because, r.Remedy = fleet.Explain(why)
-	return known(a.server.Result(ctx, r))
+	return nil // nobody could tell which order that was, or another has its number
 }
 
 // known passes over that the server does not know an order (any more): then it needs no answer.

@@ -292,7 +292,7 @@ func (p *Program) privileges(ctx context.Context) [][2]string {
 // helperState says how the root helper does. An error says that it should be there, and is not.
 func helperState(ctx context.Context) (string, error) {
 	if _, err := os.Stat(filepath.Join(unitDir, unitNames[0])); err != nil {
-		return "none: an agent that runs as root does without, any other changes nothing", nil //nolint:nilerr // it is not installed
+		return "none: an agent that runs as root does without, any other changes nothing", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, helperPatience)
 	defer cancel()

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -23,8 +24,8 @@ import (
 	"redflag/internal/wire"
 )
 
-// agentUser is the user that the agent runs as, and the group that may speak to the helper.
-const agentUser = "redflag"
+// agentUser is the user that the agent runs as, and the group that may speak to the helper. It is not the server's (docs/redflag.service), which may run on the same host.
+const agentUser = "redflag-agent"
 
 const aboutHelper = `Does what needs root for the agent, which runs as the user ` + agentUser + ` and has no rights of its own. It listens on a socket of this machine, and on no
 network. It obeys the orders of the server that root has enrolled this host at, as far as /etc/redflag/policy.toml allows them, each once,
@@ -230,4 +231,6 @@ func (p *Program) engineView(name string) string {
 }
 
 // isService says whether we are the agent's service, which has its folders from systemd (systemd.exec(5)) and is not root.
-func (p *Program) isService() bool { return os.Geteuid() != 0 && os.Getenv("STATE_DIRECTORY") != "" }
+func (p *Program) isService() bool {
+	return os.Geteuid() != 0 && strings.HasSuffix(os.Getenv("STATE_DIRECTORY"), "/redflag/agent")
+}

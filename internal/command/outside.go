@@ -17,7 +17,8 @@ import (
 )
 
 // begin starts the process that carries a job out. It is nobody's child for long: with systemd it is a unit of its own, which
-// neither the end of a session nor that of an agent's service ends, and without any sandbox; else a session of its own.
+// neither the end of a session nor that of an agent's service ends, and without any sandbox; else a session of its own. Stopping the unit, as a shutdown does, tells this
+// program alone, which cancels a download and waits for a transaction.
 func begin(ctx context.Context, id job.ID) error {
 	exe, err := os.Executable()
 	if err != nil {
@@ -26,7 +27,7 @@ func begin(ctx context.Context, id job.ID) error {
 	ctx = context.WithoutCancel(ctx)
 	if systemdRuns() {
 		args := append([]string{"--quiet", "--collect", "--no-block", "--service-type=oneshot", "--unit=redflag-job-" + string(id),
-			"-p", "StandardInput=null", "-p", "TimeoutStopSec=infinity", "-p", "SendSIGKILL=no", "-p", "OOMScoreAdjust=-800"}, kept()...)
+			"-p", "StandardInput=null", "-p", "KillMode=mixed", "-p", "TimeoutStopSec=infinity", "-p", "SendSIGKILL=no", "-p", "OOMScoreAdjust=-800"}, kept()...)
 		out, err := exec.CommandContext(ctx, "systemd-run", append(args, "--", exe, jobRunName, string(id))...).CombinedOutput()
 		if err == nil || !errors.Is(err, exec.ErrNotFound) {
 			return complained(err, "begin the job by systemd-run", out)

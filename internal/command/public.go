@@ -1,7 +1,7 @@
 package command
 
 import (
-	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -21,13 +21,29 @@ func Exit(code int) error { return exitCode(code) }
 
 // Ask asks the person on the terminal; how says what to do where there is none.
 func (p *Program) Ask(question, how string) (bool, error) {
+	return p.ask(context.Background(), question, how)
+}
+
+// ask is Ask until ctx ends, which is no.
+func (p *Program) ask(ctx context.Context, question, how string) (bool, error) {
 	if !isTerminal(p.stdout) || !isTerminal(os.Stdin) {
 		return false, usagef("there is nobody to ask: %s", how)
 	}
 	fmt.Fprintf(p.stdout, "\n%s [y/N] ", question)
-	var answer string
-	_, _ = fmt.Fscanln(os.Stdin, &answer) // no answer is no
-	return strings.EqualFold(cmp.Or(answer, "n")[:1], "y"), nil
+	answers := make(chan string, 1)
+	go func() { // a terminal's read ends with the program, and not with a context
+		var answer string
+		_, _ = fmt.Fscanln(os.Stdin, &answer) // no answer is no
+		answers <- answer
+	}()
+	select {
+	case answer := <-answers:
+		a := strings.ToLower(answer)
+		return a == "y" || a == "yes", nil
+	case <-ctx.Done():
+		fmt.Fprintln(p.stdout)
+		return false, nil
+	}
 }
 
 // Count says a number with its noun: 1 update, 2 updates.

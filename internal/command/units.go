@@ -14,6 +14,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/helper"
 	"redflag/internal/machine"
+	"redflag/internal/registry"
 )
 
 // agentUnit is the agent as a service of systemd: it speaks to the network, as a user who may read what everybody may, and writes to its own folders alone.
@@ -127,6 +128,9 @@ func (p *Program) installUnits(ctx context.Context) error {
 	}
 	fmt.Fprintln(p.stdout, "The agent runs as the user "+agentUser+", with a root helper beside it, and both start with the system (redflag-agent, redflag-helper).")
 	fmt.Fprintln(p.stdout, policyHint)
+	if known, err := registry.LoggedIn(dockerConfigDir()); err == nil && len(known) > 0 {
+		fmt.Fprintf(p.stdout, "Root's credentials for %s are used to plan and to pull, and not given to the agent: to ask there what is newer it needs some that may only read, in /etc/redflag/docker/config.json.\n", list(known, maxNames))
+	}
 	return nil
 }
 

@@ -47,7 +47,7 @@ type Helper struct {
 	// turn is held by the order that changes the machine.
 	turn chan struct{}
 	// ctx ends with the helper, and work waits for what it has begun.
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // it is the helper's own life, and not a request's
 	stop context.CancelFunc
 	work sync.WaitGroup
 	// refresh lets one refresh go on at a time.

@@ -317,7 +317,23 @@ func TestAnOrderWaitsForThePolicysHoursAndCanBeCancelled(t *testing.T) {
 	if r := h.state(5); r.State != wire.Failed || !strings.Contains(r.Because, "no such order") {
 		t.Errorf("%+v", r)
 	}
-	if list := h.jobs(); len(list) != 0 {
+	late := h.order(6, func(o *wire.Order) { o.ExpiresAt = at.Add(10 * time.Minute) })
+	for _, signed := range []wire.SignedOrder{late, h.order(7, func(o *wire.Order) { o.ExpiresAt = at.Add(3 * time.Hour) })} {
+		if _, err := h.Do(t.Context(), signed); err != nil {
+			t.Fatal(err)
+		}
+		h.until("it waits", func() bool { return h.state(6).Because != "" })
+	}
+	h.mu.Lock()
+	h.now = at.Add(90 * time.Minute) // the hours have come, for one of them too late
+	h.mu.Unlock()
+	h.until("the one has expired and the other is begun", func() bool {
+		h.mu.Lock()
+		begun := len(h.begun)
+		h.mu.Unlock()
+		return h.state(6).State == wire.Expired && begun == 1
+	})
+	if list := h.jobs(); len(list) != 1 || list[0].Order != "7" {
 		t.Errorf("written down: %+v", list)
 	}
 }

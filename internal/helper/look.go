@@ -49,6 +49,7 @@ type lines struct {
 	reader   *job.Reader
 	progress *job.Progress
 	at       job.ID // whose progress it is
+	said     string // the last line that says something
 }
 
 // lastLine is said where an order has said more than is sent.
@@ -78,6 +79,9 @@ func (l *lines) from(h *Helper, jobs []job.ID, from int, ended bool) (list []str
 			return list, false, fmt.Errorf("read the log of %s: %w", jobs[l.part], err)
 		}
 		for _, line := range some {
+			if line != "" {
+				l.said = line
+			}
 			switch {
 			case l.next < from || l.next >= wire.MaxLines:
 			case l.next == wire.MaxLines-1:
@@ -121,8 +125,10 @@ func (l *lines) step(h *Helper, jobs []job.ID) (string, int) {
 		return "it reboots", -1
 	case j.State == job.Held || j.State == job.Approved:
 		return "", -1
+	case s.Text == "" && l.said != "": // a source that says what it does in its log
+		return strings.TrimSpace(l.said), -1
 	case s.Text == "" && j.Plan.Source != "":
-		return strings.TrimSpace(j.Plan.Source + ": " + string(j.State)), -1
+		return j.Plan.Source + ": " + string(j.State), -1
 	}
 	return s.Text, s.Percent
 }

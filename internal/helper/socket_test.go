@@ -133,7 +133,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	h := newHost(t, "")
 	file := h.listen(os.Getuid())
 	for _, text := range []string{strings.Repeat("x", maxRequest+1), `{"facts":{},"refresh":{}}`, `{"exec":"id"}`, `{}`, ``, `[]`, `{"facts":{}}{"refresh":{}}`} {
-		conn, err := net.Dial("unix", file) //nolint:noctx // a socket of this machine
+		conn, err := net.Dial("unix", file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,11 +35,11 @@ func (h *Helper) end(o *order, state wire.State, answer *wire.Answer, err error)
 		because, remedy = fleet.Explain(err)
 	}
 	for h.ctx.Err() == nil {
-		if err := h.note(o, state, because, remedy, answer); err == nil {
+		err := h.note(o, state, because, remedy, answer)
+		if err == nil {
 			return
-		} else {
-			h.Log.Error("what became of an order is not written down, and will be", "order", int64(o.Order), "err", err)
 		}
+		h.Log.Error("what became of an order is not written down, and will be", "order", int64(o.Order), "err", err)
 		select {
 		case <-time.After(retryEvery):
 		case <-h.ctx.Done():
@@ -71,7 +71,7 @@ const (
 	lookEvery  = 300 * time.Millisecond
 	retryEvery = 5 * time.Second
 	// hoursEvery is how often the policy is asked whether its hours have come.
-	hoursEvery = 10 * time.Second
+	hoursEvery = 2 * time.Second
 	// beginAgain is after how long a job that nobody has begun is begun once more: whoever was to may have been killed.
 	beginAgain = 30 * time.Second
 )

@@ -48,12 +48,21 @@ func (r runner) act(ctx context.Context, j *Job, w source.Work) error {
 
 // repair lets the sources finish what was interrupted.
 func (r runner) repair(ctx context.Context, j *Job, w source.Work) (fleet.Outcome, error) {
+	i, err := r.repairer(j)
+	if err != nil {
+		return fleet.Outcome{}, err
+	}
+	return i.(source.Repairer).Repair(ctx, r.m, w) //nolint:forcetypeassert // see repairer
+}
+
+// repairer gives the source that a repair is of: the one that the job names, or the first that repairs.
+func (r runner) repairer(j *Job) (source.Installer, error) {
 	for _, i := range r.installers {
-		if p, ok := i.(source.Repairer); ok && (j.Plan.Source == "" || j.Plan.Source == i.Name()) {
-			return p.Repair(ctx, r.m, w)
+		if _, ok := i.(source.Repairer); ok && (j.Plan.Source == "" || j.Plan.Source == i.Name()) {
+			return i, nil
 		}
 	}
-	return fleet.Outcome{}, &fleet.Unknown{Because: "no source on this machine needs repair"}
+	return nil, &fleet.Unknown{Because: "no source on this machine needs repair"}
 }
 
 // Repair lets a source finish what was interrupted, in this process, as a job of its own.

@@ -235,6 +235,48 @@ func TestAJobThatIsKilledAtAnyStepEndsTruthfullyAndAptRunsOnceAtMost(t *testing.
 			}
 		})
 	}
+}
+
+func TestWhatIsNoInstallationIsDoneOnceTooOrToldThatNobodyKnows(t *testing.T) {
+	first := newRoot(t)
+	for _, c := range []struct {
+		job   Job
+		step  string
+		state State
+	}{
+		{Job{Kind: ToRepair}, "running", Failed},
+		{Job{Kind: ToRepair}, "done", Succeeded},
+		{Job{Kind: ToRepair}, "never", Succeeded},
+		{Job{Kind: ToHold, Names: []string{"toy"}}, "running", Unknown},
+		{Job{Kind: ToHold, Names: []string{"toy"}}, "done", Unknown},
+		{Job{Kind: ToHold, Names: []string{"toy"}}, "never", Succeeded},
+		{Job{Kind: ToHold, Names: []string{"nonsense"}}, "never", Failed},
+		{Job{Kind: ToRestart, Names: []string{"toy.service"}}, "never", Failed}, // there is no systemd
+		{Job{Kind: ToReboot}, "rebooting", Rebooting},                           // it waits for the boot
+		{Job{Kind: ToReboot}, "never", Failed},                                  // a folder cannot reboot
+		{Job{Kind: "dance"}, "never", Failed},
+	} {
+		t.Run(fmt.Sprintf("%s %v at %s", c.job.Kind, c.job.Names, c.step), func(t *testing.T) {
+			r := first.copy(t)
+			r.proc()
+			c.job.Plan = fleet.NewPlan("", fleet.Selection{}, time.Now())
+			j, err := New(r.m, c.job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.process(j.ID, c.step)
+			r.recover()
+			r.process(j.ID, "")
+			r.recover()
+			if got := r.get(j.ID); got.State != c.state || c.state.Ended() && got.State != Succeeded && got.Because == "" {
+				t.Errorf("it is %s because %q", got.State, got.Because)
+			}
+		})
+	}
+}
+
+func TestAJobDoesNotBeginWhereItMustNot(t *testing.T) {
+	first := newRoot(t)
 	t.Run("cancelled", func(t *testing.T) {
 		r := first.copy(t)
 		j := r.approve(Job{})
@@ -285,6 +327,16 @@ func TestAJobThatIsKilledAtAnyStepEndsTruthfullyAndAptRunsOnceAtMost(t *testing.
 			t.Errorf("%v, %v, %s", list, err, r.version())
 		}
 	})
+}
+
+// proc gives the root a view of what runs.
+func (r *root) proc() {
+	r.Helper()
+	dir := r.m.Path("/proc")
+	if out, err := exec.CommandContext(r.Context(), "mount", "-t", "proc", "proc", dir).CombinedOutput(); err != nil {
+		r.Fatalf("%v: %s", err, out)
+	}
+	r.Cleanup(func() { _ = exec.CommandContext(context.Background(), "umount", "-l", dir).Run() })
 }
 
 // fill leaves no room where jobs are written down.

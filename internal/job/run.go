@@ -46,7 +46,7 @@ func (r runner) run(ctx context.Context, id ID) error {
 	defer held.Close()
 	r.at("lock")
 	j, err := read(r.m, id)
-	if err != nil || j.State.Ended() {
+	if err != nil || j.State.Ended() || j.State == Rebooting && !Abandoned(r.m, j) {
 		return err
 	}
 	if j.State != Approved && j.State != Held {
@@ -233,6 +233,9 @@ func (r runner) outcome(ctx context.Context, j *Job) (fleet.Outcome, error) {
 		return *j.Outcome, nil // it was done, and what came after that was not ended
 	}
 	installer, err := of(r.installers, j.Plan.Source)
+	if j.Kind == ToRepair {
+		installer, err = r.repairer(j)
+	}
 	if err != nil {
 		return fleet.Outcome{}, err
 	}

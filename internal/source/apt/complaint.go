@@ -37,9 +37,9 @@ var reasons = []failure{
 	{regexp.MustCompile(`You don't have enough free space in (\S+)`), "there is not enough free space in $1", "free some: apt-get clean"},
 	{regexp.MustCompile(`(?:No space left on device|cannot copy extracted data.*)`), "the disk is full", "free some space, and try again"},
 	{regexp.MustCompile(`Version '([^']*)' for '([^']*)' was not found`), "$2 $1 is not on offer any more", "plan again"},
-	{regexp.MustCompile(`APT_HOOK_SOCKET|(?:apt-hook|AptCli::Hooks).*(?:not found|No such file)|Sub-process returned an error code`), "this program could not be asked whether that is what was approved", "see that it is still where it was, and try again"},
+	{regexp.MustCompile(`Sub-process .*apt-hook.* returned an error code`), "this program could not be asked whether that is what was approved, so nothing was begun", "see that it is still where it was, and try again"},
 	{regexp.MustCompile(`Failed to fetch (\S+)\s+(.*)`), "$1 cannot be fetched: $2", "try again, or choose another mirror"},
-	{regexp.MustCompile(`dpkg: error processing (?:package|archive) (?:\S*/)?(\S+) \(.*\):\n\s*(.*)`), "dpkg fails with $1: $2", "see the log for what its script says"},
+	{regexp.MustCompile(`dpkg: error processing (?:package|archive) (?:\S*/)?([^\s/_:]+)\S* \(.*\):\n\s*(.*)`), "dpkg fails with $1: $2", "see the log for what its script says"},
 	{regexp.MustCompile(`E: (.*)`), "$1", "see the log"},
 }
 

@@ -39,7 +39,21 @@ func (s Source) Hold(ctx context.Context, m *machine.Machine, names []string, ho
 	if result.Code != 0 {
 		return &fleet.Unknown{Because: "apt-mark does not " + action + ": " + fleet.Plain(complaint(result)), Remedy: "see what apt-mark says"}
 	}
-	return nil
+	return s.isHeld(m, names, hold)
+}
+
+// isHeld looks whether packages are held now, or are not: a host's configuration may have apt-mark only pretend.
+func (s Source) isHeld(m *machine.Machine, names []string, hold bool) error {
+	db, err := s.database(m)
+	if err != nil {
+		return err
+	}
+	for _, p := range db.Packages {
+		if p.Installed() && (slices.Contains(names, p.Name) || slices.Contains(names, p.Name+":"+p.Arch)) && p.Held() == hold {
+			return nil
+		}
+	}
+	return &fleet.Unknown{Because: "apt-mark ended well, and the database of packages is as it was", Remedy: "see whether apt's configuration makes it only pretend: apt-config dump"}
 }
 
 // Held implements source.Holder.

@@ -33,8 +33,7 @@ const (
 
 // command is apt-get with all that an unattended run needs. More are options that come before the words.
 func (s Source) command(dir string, words []string, more ...string) machine.Command {
-	args := append(unattended[:len(unattended):len(unattended)], "-o", fmt.Sprintf("DPkg::Lock::Timeout=%d", int(s.patience()/time.Second)))
-	args = append(args, settled(words)...)
+	args := slices.Concat(unattended, []string{"-o", fmt.Sprintf("DPkg::Lock::Timeout=%d", int(s.patience()/time.Second))}, settled(words))
 	args = append(append(args, hookOption(s.Hook, path.Join(dir, planFile))...), more...)
 	return machine.Command{Name: "apt-get", Args: append(args, words...), Env: calmly}
 }
@@ -82,7 +81,7 @@ func (s Source) run(ctx context.Context, m *machine.Machine, w source.Work, c ma
 		return -1, err
 	}
 	defer status.Close()
-	fmt.Fprintf(w.Log, "\n# %s %s\n", c.Name, strings.Join(c.Args, " "))
+	fmt.Fprintf(w.Log, "\n# %s %s\n", c.Name, strings.Join(withoutSettings(c.Args), " "))
 	if ctx.Done() != nil {
 		return m.Follow(ctx, c, w.Log, status)
 	}
@@ -91,6 +90,19 @@ func (s Source) run(ctx context.Context, m *machine.Machine, w source.Work, c ma
 		return -1, err
 	}
 	return machine.Code(ctx, cmd, cmd.Run())
+}
+
+// withoutSettings leaves out of a command line what is the same for all jobs.
+func withoutSettings(args []string) []string {
+	var list []string
+	for i := 0; i < len(args); i++ {
+		if args[i] == "-o" {
+			i++
+			continue
+		}
+		list = append(list, args[i])
+	}
+	return list
 }
 
 // Apply implements source.Installer. What was fetched is in apt's cache. (With --no-download apt 2.6 fails over archives on a disk, which it does

@@ -38,9 +38,9 @@ func movedOn(db *Database, changes []fleet.Change) []string {
 	now := newSnapshot(db).Versions
 	var list []string
 	for _, c := range changes {
-		switch is := now[c.Name+":"+c.Arch]; {
-		case is == c.From || is == c.To:
-		case is == "":
+		switch is := now[c.Name+":"+c.Arch]; is {
+		case c.From, c.To:
+		case "":
 			list = append(list, fmt.Sprintf("%s was removed since", fleet.Plain(c.Name)))
 		default:
 			list = append(list, fmt.Sprintf("%s was changed since: it is at %s", fleet.Plain(c.Name), fleet.Plain(is)))
