@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"redflag/internal/fleet"
@@ -135,6 +136,12 @@ func (a *Agent) finish(ctx context.Context, e entry, r helper.Report) {
 	a.over(ctx, e, r.State, why, r.Answer)
 }
 
+// neverTaken says whether what was refused so would be refused again: an older server has no ear for it, or the order is none of its own. A session that is late, a
+// clock that is wrong or a server in trouble may be mended before the host has no more to say.
+func neverTaken(c wire.Code) bool {
+	return slices.Contains([]wire.Code{wire.CodeNoRoute, wire.CodeMessage, wire.CodeBounds, wire.CodeTooLarge, wire.CodeForgotten}, c)
+}
+
 // upstream gives the server the lines of an order, each once and in their order, whatever is lost on the way: the server says which it waits for.
 type upstream struct {
 	a     *Agent
@@ -168,7 +175,7 @@ func (u *upstream) send(ctx context.Context, r helper.Report) (whole bool) {
 	next, err := u.a.server.Progress(ctx, p)
 	var no *wire.Refusal
 	switch {
-	case errors.As(err, &no) && no.RetryAfter == 0 && no.Status < 500 && no.Status != 429:
+	case errors.As(err, &no) && neverTaken(no.Code):
 		u.a.log.Warn("the server does not want what the tools say", "order", int64(u.order), "err", err)
 		u.off = true
 		return true

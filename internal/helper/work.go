@@ -84,7 +84,7 @@ func (h *Helper) carryOut(ctx context.Context, o *order) (wire.State, *wire.Answ
 	case w.Plan != nil:
 		return h.plan(ctx, o)
 	case w.Cancel != nil:
-		err := h.cancelOrder(w.Cancel.Order)
+		err := h.cancelOrder(w.Cancel.Order, o.ExpiresAt)
 		if err != nil {
 			return wire.Failed, nil, err
 		}
@@ -377,7 +377,7 @@ func (h *Helper) follow(o *order, j job.Job) error {
 }
 
 // cancelOrder ends an order that has not begun to change the host.
-func (h *Helper) cancelOrder(id wire.OrderID) error {
+func (h *Helper) cancelOrder(id wire.OrderID, expires time.Time) error {
 	h.mu.Lock()
 	o, known := h.orders[id]
 	if known && !o.State.Ended() && !o.isCancelled() {
@@ -385,7 +385,7 @@ func (h *Helper) cancelOrder(id wire.OrderID) error {
 	}
 	h.mu.Unlock()
 	if !known {
-		return &fleet.Unknown{Because: "this host has no such order"}
+		return h.shut(id, expires)
 	}
 	for began := time.Now(); time.Since(began) < cancelPatience; { // what can be cancelled ends soon
 		h.mu.Lock()
@@ -410,6 +410,25 @@ func (h *Helper) cancelOrder(id wire.OrderID) error {
 	if o.State != wire.Cancelled {
 		return &fleet.Unknown{Because: fmt.Sprintf("it is %s", o.State)}
 	}
+	return nil
+}
+
+// shut keeps an order that has not come yet from ever being begun: it may have been lost on its way, and be given again.
+func (h *Helper) shut(id wire.OrderID, expires time.Time) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.Machine.Now().UTC()
+	if _, known := h.orders[id]; known {
+		return errors.New("the order came while it was cancelled: ask for that again")
+	}
+	if err := h.makeRoom(now); err != nil {
+		return err
+	}
+	e := entry{Order: id, TakenAt: now, ExpiresAt: expires, State: wire.Cancelled, At: now, Because: "it was cancelled before it came"}
+	if err := h.save(e); err != nil {
+		return err
+	}
+	h.orders[id] = opened(e)
 	return nil
 }
 
