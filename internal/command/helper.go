@@ -150,21 +150,13 @@ func (p *Program) planRun(ctx context.Context) (any, error) {
 		answer.Plans, err = undoPlans(ctx, m, o.Undo, installers)
 		return answer, err
 	}
-	var problems []error
-	for _, i := range installers {
-		plan, err := i.Plan(ctx, m, o.Selection)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
+	plans, err := source.PlanAll(ctx, m, installers, o.Selection)
+	for _, plan := range plans {
 		if len(plan.Changes) > 0 || len(plan.Warnings) > 0 {
 			answer.Plans = append(answer.Plans, plan)
 		}
 	}
-	if len(problems) > 0 && (len(answer.Plans) == 0 || len(o.Selection.Names) == 0) {
-		return nil, errors.Join(problems...)
-	}
-	return answer, nil
+	return answer, err
 }
 
 // undoPlans plans the way back from what an order has changed.

@@ -74,7 +74,8 @@ func (p *Program) installCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.carryOut(cmd.Context(), m, plans, a, "Install this?", "")
+			incomplete := unplanned(plans)
+			return cmp.Or(p.carryOut(cmd.Context(), m, plans, a, "Install this?", ""), incomplete)
 		},
 	}
 	c.addFlags(p, cmd)

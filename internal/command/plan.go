@@ -1,10 +1,11 @@
 package command
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -80,17 +81,25 @@ func (p *Program) planCommand() *cobra.Command {
 				return err
 			}
 			if format == "json" {
-				return writeJSON(p.stdout, plans)
+				return cmp.Or(writeJSON(p.stdout, plans), unplanned(plans))
 			}
 			for _, plan := range plans {
 				p.showPlan(plan)
 			}
-			return nil
+			return unplanned(plans)
 		},
 	}
 	c.addFlags(p, cmd)
 	cmd.Flags().StringVar(&format, "format", "text", "`text|json`")
 	return cmd
+}
+
+// unplanned is the exit code where a source could not plan.
+func unplanned(plans []fleet.Plan) error {
+	if slices.ContainsFunc(plans, func(p fleet.Plan) bool { return p.Because != "" }) {
+		return exitCode(exitUnknown)
+	}
+	return nil
 }
 
 // plans plans with every source that is meant. A name that one of them does not know may be another's.
@@ -103,25 +112,19 @@ func (p *Program) plans(ctx context.Context, m *machine.Machine, c chosen, names
 	if err != nil {
 		return nil, err
 	}
-	plans := []fleet.Plan{}
-	var problems []error
-	for _, i := range installers {
-		plan, err := i.Plan(ctx, m, sel)
-		if err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		plans = append(plans, plan)
-	}
-	if len(problems) > 0 && (len(plans) == 0 || len(names) == 0) {
-		return nil, errors.Join(problems...)
-	}
-	return plans, nil
+	return source.PlanAll(ctx, m, installers, sel)
 }
 
 // showPlan prints a plan for a person: removals first.
 func (p *Program) showPlan(plan fleet.Plan) {
-	if len(plan.Changes) == 0 {
+	switch {
+	case plan.Because != "":
+		fmt.Fprintf(p.stdout, "%s: unknown, because %s\n", plan.Source, plan.Because)
+		if plan.Remedy != "" {
+			fmt.Fprintf(p.stdout, "  → %s\n", plan.Remedy)
+		}
+		return
+	case len(plan.Changes) == 0:
 		fmt.Fprintf(p.stdout, "%s: nothing to do\n", plan.Source)
 		for _, w := range plan.Warnings {
 			fmt.Fprintf(p.stdout, "  note: %s\n", w)

@@ -91,6 +91,10 @@ type Plan struct {
 	Reboot Reboot `json:"reboot"`
 	// Restart names the services that run files which it replaces.
 	Restart Restart `json:"restart"`
+	// Because says why this source could not plan, and Remedy what a person can do about it: then there are no changes, and what there would be is not known. Absent
+	// where it could.
+	Because string `json:"because,omitempty"`
+	Remedy  string `json:"remedy,omitempty"`
 	// Warnings are what a person should know before the approval.
 	Warnings  []string  `json:"warnings"`
 	PlannedAt time.Time `json:"planned_at"`

@@ -1946,6 +1946,7 @@ export interface components {
             next?: string;
         };
         Plan: {
+            because?: string;
             changes: components["schemas"]["Change"][];
             config_files: string[];
             /** Format: int64 */
@@ -1957,6 +1958,7 @@ export interface components {
             /** Format: date-time */
             planned_at: string;
             reboot: components["schemas"]["Reboot"];
+            remedy?: string;
             restart: components["schemas"]["Restart"];
             selection: components["schemas"]["Selection"];
             source: string;

@@ -11,6 +11,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/source"
 )
 
 // Plan implements source.Planner: apt itself says what it would do, through its hook, and does nothing.
@@ -102,8 +103,11 @@ func wanted(m *machine.Machine, db *Database, sel fleet.Selection, finding fleet
 			words = append(words, word(u.Name, u.Arch, u.To))
 		}
 	}
+	if err := missing(db, finding.Updates, sel.Names); err != nil {
+		return nil, err
+	}
 	for _, name := range sel.Names {
-		u, err := pick(db, finding.Updates, name)
+		u, err := pick(finding.Updates, name)
 		if err != nil {
 			return nil, err
 		}
@@ -132,10 +136,32 @@ func word(name, arch, version string) string {
 	return name + "=" + version
 }
 
-// pick finds the update that a name means: curl, or libc6:i386.
-func pick(db *Database, updates []fleet.Update, name string) (fleet.Update, error) {
+// missing is an error that says which of the names have no update on offer.
+func missing(db *Database, updates []fleet.Update, names []string) error {
+	var list []string
+	because := ""
+	for _, name := range names {
+		if slices.ContainsFunc(updates, func(u fleet.Update) bool { return called(u.Name, u.Arch, name) }) {
+			continue
+		}
+		list = append(list, name)
+		if because == "" && !slices.ContainsFunc(db.Packages, func(p *Package) bool { return p.Installed() && called(p.Name, p.Arch, name) }) {
+			because = fmt.Sprintf("no update of %q is on offer: apt has no package of that name installed here", fleet.Plain(name))
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return source.NotOnOffer(list, because)
+}
+
+// called says whether a package goes by a name: curl, or libc6:i386.
+func called(name, arch, as string) bool { return as == name || as == name+":"+arch }
+
+// pick finds the update that a name means.
+func pick(updates []fleet.Update, name string) (fleet.Update, error) {
 	for _, u := range updates {
-		if u.Name != name && u.Name+":"+u.Arch != name {
+		if !called(u.Name, u.Arch, name) {
 			continue
 		}
 		if u.Blocked == fleet.Held {
@@ -143,13 +169,7 @@ func pick(db *Database, updates []fleet.Update, name string) (fleet.Update, erro
 		}
 		return u, nil
 	}
-	shown := fleet.Plain(name)
-	if !slices.ContainsFunc(db.Packages, func(p *Package) bool { return p.Installed() && (p.Name == name || p.Name+":"+p.Arch == name) }) {
-		return fleet.Update{}, &fleet.Unknown{
-			Because: fmt.Sprintf("no update of %q is on offer: apt has no package of that name installed here", shown), Remedy: "redflag list shows what can be updated",
-		}
-	}
-	return fleet.Update{}, &fleet.Unknown{Because: fmt.Sprintf("no update of %q is on offer", shown), Remedy: "redflag list shows what is; redflag scan --refresh looks anew"}
+	return fleet.Update{}, source.NotOnOffer([]string{name}, "")
 }
 
 // aptName is what a package may be called, with or without its architecture (Debian Policy 5.6.1). Nothing like an option fits.

@@ -11,6 +11,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/source"
 )
 
 // Plan implements source.Planner: each container that runs an older image than its tag means is made anew, from exactly the content that
@@ -97,16 +98,21 @@ func (d *drafting) forward(updates []fleet.Update, sel fleet.Selection) error {
 			d.plan.Download += u.Size
 		}
 	}
+	var missing []string
 	for _, name := range sel.Names {
-		switch {
-		case found[name]:
-		case tags[name] != "":
+		if !found[name] && tags[name] == "" {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return source.NotOnOffer(missing, "")
+	}
+	for _, name := range sel.Names {
+		if !found[name] {
 			return &fleet.Unknown{
 				Because: fmt.Sprintf("%q has the newer tag %s, and the same content under its own: which tag it runs is for a person to say", fleet.Plain(name), tags[name]),
 				Remedy:  "write the newer tag where the container is made (its compose file, or the command), and make it anew there",
 			}
-		default:
-			return &fleet.Unknown{Because: fmt.Sprintf("no update of %q is on offer", fleet.Plain(name)), Remedy: "redflag list shows what is"}
 		}
 	}
 	return nil
