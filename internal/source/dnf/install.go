@@ -1,0 +1,195 @@
+package dnf
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"redflag/internal/fleet"
+	"redflag/internal/machine"
+	"redflag/internal/source"
+	"redflag/internal/source/rpm"
+)
+
+const (
+	// lockWait is how long an installation waits for another program that is at work on the packages.
+	lockWait = 5 * time.Minute
+	// lockPause is how often it looks again.
+	lockPause = 2 * time.Second
+)
+
+// Fetch implements source.Installer. What is fetched stays in dnf's cache.
+func (s Source) Fetch(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) error {
+	q, err := s.apply(ctx, m, p)
+	if err != nil {
+		return err
+	}
+	s.keep(ctx, m, p, w)
+	c, err := s.command(m, w.Dir, q, "-y", "--downloadonly")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w.Log, "\n# %s %s\n", c.Name, strings.Join(c.Args, " "))
+	code, err := m.Follow(ctx, c, w.Log)
+	if err != nil || code == 0 {
+		return err
+	}
+	log, err := rpm.LastRun(m, w)
+	if err != nil {
+		return err
+	}
+	if err := rpm.Explain(log, refusals...); err != nil {
+		return err
+	}
+	return &fleet.Unknown{Because: fmt.Sprintf("the packages could not be fetched (code %d)", code), Remedy: "see the log"}
+}
+
+// Apply implements source.Installer. Without the network, so that what is known is what was planned with; our plugin stops dnf where it would do
+// anything else than what was approved.
+func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
+	q, err := s.apply(ctx, m, p)
+	if err != nil {
+		return fleet.Outcome{}, err
+	}
+	c, err := s.command(m, w.Dir, q, "-y", "-C")
+	if err != nil {
+		return fleet.Outcome{}, err
+	}
+	if _, err := rpm.Remember(ctx, m, p, w); err != nil {
+		return fleet.Outcome{}, err
+	}
+	if err := s.patiently(ctx, m, w, c); err != nil {
+		return fleet.Outcome{}, err
+	}
+	return s.Settle(ctx, m, p, w)
+}
+
+// patiently carries a command out, again while another program has dnf's lock.
+func (s Source) patiently(ctx context.Context, m *machine.Machine, w source.Work, c machine.Command) error {
+	wait := s.LockWait
+	if wait == 0 {
+		wait = lockWait
+	}
+	deadline := time.Now().Add(wait)
+	for {
+		if err := rpm.Carry(ctx, m, w, c); err != nil {
+			return err
+		}
+		log, err := rpm.LastRun(m, w)
+		if err != nil || !strings.Contains(log, "already locked by") || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(lockPause)
+	}
+}
+
+// Settle implements source.Installer.
+func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
+	return rpm.Settle(ctx, m, p, w, rpm.SideBySide, refusals...)
+}
+
+// Undo implements source.Installer.
+func (s Source) Undo(_ *machine.Machine, _ fleet.Plan, o fleet.Outcome, _ source.Work) (fleet.Selection, error) {
+	return rpm.Undo(o)
+}
+
+// keep puts aside what a plan replaces: from dnf's cache, or from the repositories. What is nowhere cannot be kept, and the log says so: then that change
+// cannot be undone.
+func (s Source) keep(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) {
+	q := request{Mode: "keep"}
+	for _, one := range rpm.Replaced(p) {
+		if !rpm.KeepCached(m, one, filepath.Join("var", "cache", "dnf", "*", "packages")) {
+			q.Keep = append(q.Keep, want(one))
+		}
+	}
+	source.PruneKept(m)
+	if len(q.Keep) == 0 {
+		return
+	}
+	said, err := s.ask(ctx, m, q)
+	if err != nil {
+		fmt.Fprintf(w.Log, "what is replaced cannot be kept for an undo: %v\n", err)
+		return
+	}
+	for _, one := range rpm.Replaced(p) {
+		if file, there := said.Kept[one.Name+"-"+one.EVR+"."+one.Arch]; there {
+			err := source.Keep(m, file, rpm.Kept(one))
+			if err == nil {
+				continue
+			}
+			fmt.Fprintf(w.Log, "%s cannot be kept for an undo: %v\n", one, err)
+		} else if source.Kept(m, rpm.Kept(one)) == "" {
+			fmt.Fprintf(w.Log, "%s cannot be kept for an undo: no repository has it any more\n", one)
+		}
+	}
+}
+
+// Repair implements source.Repairer: what an interrupted installation left in two versions is removed in its older one.
+func (s Source) Repair(ctx context.Context, m *machine.Machine, w source.Work) (fleet.Outcome, error) {
+	p := fleet.NewPlan(s.Name(), fleet.Selection{}, m.Now())
+	name := program(m)
+	if name == "" {
+		return fleet.Outcome{}, errYum
+	}
+	installed, err := rpm.Remember(ctx, m, p, w)
+	if err != nil {
+		return fleet.Outcome{}, err
+	}
+	twice := rpm.Duplicates(installed, rpm.SideBySide)
+	if len(twice) == 0 {
+		return fleet.NewOutcome(), nil
+	}
+	older := rpm.Older(installed, twice)
+	// The newer one's files are in place: only the older one's entry and what is its alone goes. Its scripts ran, or will not any more.
+	args := []string{"-e", "--nodeps", "--noscripts", "--notriggers", "--"}
+	for _, one := range older {
+		args = append(args, one.String())
+	}
+	if err := rpm.Carry(context.WithoutCancel(ctx), m, w, machine.Command{Name: "rpm", Args: args}); err != nil {
+		return fleet.Outcome{}, err
+	}
+	return s.Settle(ctx, m, p, w)
+}
+
+// Hold implements source.Holder, by dnf's plugin for version locks.
+func (s Source) Hold(ctx context.Context, m *machine.Machine, names []string, hold bool) error {
+	name := program(m)
+	if name == "" {
+		return errYum
+	}
+	word := "add"
+	if !hold {
+		word = "delete"
+	}
+	for _, n := range names {
+		if !rpm.ValidName(n) {
+			return fmt.Errorf("%q is no name of a package", fleet.Plain(n))
+		}
+	}
+	if hold {
+		installed, err := rpm.Installed(ctx, m)
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			if !slices.ContainsFunc(installed, func(p rpm.Package) bool { return p.Name == n }) {
+				return &fleet.Unknown{Because: n + " is not installed", Remedy: "redflag list shows what is"}
+			}
+		}
+	}
+	result, err := m.Run(ctx, machine.Command{Name: name, Args: append([]string{"-q", "-C", "versionlock", word}, names...)})
+	if err != nil {
+		return err
+	}
+	said := string(result.Stderr) + string(result.Stdout)
+	switch {
+	case strings.Contains(said, "No such command"):
+		return &fleet.Unknown{Because: "dnf cannot hold packages here: its plugin for version locks is not installed", Remedy: "dnf install python3-dnf-plugin-versionlock"}
+	case result.Code != 0:
+		return &fleet.Unknown{Because: "dnf does not " + word + " a version lock: " + oneLine(said)}
+	}
+	return nil
+}
