@@ -368,3 +368,40 @@ func kill(l *rpmtest.Lab) {
 		}
 	}
 }
+
+func TestWhatIsHeldIsShownSoAndNotInstalled(t *testing.T) {
+	l := newLab(t, "toy-conf-*", "toy-held-*")
+	s := quick()
+	hold := func(on bool, names ...string) string {
+		because, _ := fleet.Explain(s.Hold(context.Background(), l.Machine(), names, on))
+		return because
+	}
+	if got := hold(true, "toy-held"); !strings.Contains(got, "its plugin for version locks is not installed") {
+		t.Errorf("without the plugin: %q", got)
+	}
+	l.Sh("cp -r /srv/versionlock/. /")
+	if got := hold(true, "toy-held"); got != "" {
+		t.Fatal(got)
+	}
+	if got := hold(true, "--help"); !strings.Contains(got, "is no name of a package") {
+		t.Errorf("an option: %q", got)
+	}
+	if got := hold(true, "no-such-thing"); got != "no-such-thing is not installed" {
+		t.Errorf("what is not there: %q", got)
+	}
+	if got := rpmtest.Updates(l.Finding(s)); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9 (held)" {
+		t.Error(got)
+	}
+	l.Refused(s, fleet.Selection{Names: []string{"toy-held"}}, "toy-held is on hold: a version lock")
+	p := l.Plan(s, fleet.Selection{All: true})
+	if got := rpmtest.Lines(p.Changes); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" {
+		t.Error(got)
+	}
+	l.Succeeds(s, p)
+	if got := hold(false, "toy-held"); got != "" {
+		t.Fatal(got)
+	}
+	if got := rpmtest.Lines(l.Plan(s, fleet.Selection{All: true}).Changes); got != "upgrade toy-held.noarch 1.0-1.el9 → 1.5-1.el9" {
+		t.Error(got)
+	}
+}
