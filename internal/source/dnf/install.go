@@ -5,19 +5,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/source"
 	"redflag/internal/source/rpm"
-)
-
-const (
-	// lockWait is how long an installation waits for another program that is at work on the packages.
-	lockWait = 5 * time.Minute
-	// lockPause is how often it looks again.
-	lockPause = 2 * time.Second
 )
 
 // Fetch implements source.Installer. What is fetched stays in dnf's cache.
@@ -60,29 +52,10 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 	if _, err := rpm.Remember(ctx, m, p, w); err != nil {
 		return fleet.Outcome{}, err
 	}
-	if err := s.patiently(ctx, m, w, c); err != nil {
+	if err := rpm.Patiently(ctx, m, w, c, s.LockWait, "already locked by"); err != nil {
 		return fleet.Outcome{}, err
 	}
 	return s.Settle(ctx, m, p, w)
-}
-
-// patiently carries a command out, again while another program has dnf's lock.
-func (s Source) patiently(ctx context.Context, m *machine.Machine, w source.Work, c machine.Command) error {
-	wait := s.LockWait
-	if wait == 0 {
-		wait = lockWait
-	}
-	deadline := time.Now().Add(wait)
-	for {
-		if err := rpm.Carry(ctx, m, w, c); err != nil {
-			return err
-		}
-		log, err := rpm.LastRun(m, w)
-		if err != nil || !strings.Contains(log, "already locked by") || time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(lockPause)
-	}
 }
 
 // Settle implements source.Installer.
