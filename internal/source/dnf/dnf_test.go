@@ -91,6 +91,15 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 			t.Errorf("%d updates, want %d", len(got.Updates), len(f.Updates))
 		}
 	})
+	t.Run("as anybody, where nothing may be written", func(t *testing.T) {
+		l.User = "nobody"
+		defer func() { l.User = "" }()
+		l.ReadOnly(func() {
+			if got := l.Finding(quick()); len(got.Updates) != len(f.Updates) {
+				t.Errorf("%d updates, want %d", len(got.Updates), len(f.Updates))
+			}
+		})
+	})
 	t.Run("what is excluded is held", func(t *testing.T) {
 		l.Sh("sed -i 's/^best=.*/&\\nexcludepkgs=toy-held/' /etc/dnf/dnf.conf")
 		for _, u := range l.Finding(quick()).Updates {

@@ -46,10 +46,7 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 		p.Warnings = append(p.Warnings, "which of these are for security is not known")
 	}
 	p.Warnings = append(p.Warnings, t.problems...)
-	newest := rpm.Newest(installed)
-	rpm.MarkSecurity(&p, advisories, newest)
-	p.Reboot = rpm.RebootFor(p, advisories, newest)
-	p.ConfigFiles = rpm.ChangedConfigFiles(ctx, m, p)
+	rpm.Foresee(ctx, m, &p, installed, advisories, cacheDir)
 	return p, rpm.Guard(m, p, "dnf5 upgrade --assumeno")
 }
 

@@ -167,7 +167,9 @@ const (
 	allUpgrades = "dnf5 -q -C --setopt=disable_excludes=* repoquery --upgrades --latest-limit=1 --queryformat "
 	verify      = "rpm -Vc --nodeps --noscripts -- demo-old demo-app demo-broken demo-conf demo-lib " + long
 	configs     = "rpm -qc -- demo-old demo-newdep demo-replacement kernel demo-app demo-broken demo-conf demo-lib " + long
-	aborted     = "Operation aborted by the user.\n"
+	files       = "rpm -ql -- demo-old-1.0-1.el9.noarch demo-app-1:2.0-3.el9.x86_64 demo-broken-1.0-1.el9.noarch demo-conf-1.0-1.el9.noarch demo-lib-1.0-1.el9.x86_64 " + long +
+		"-1.0.0.20260101git0123456789abcdef-1.el9_6.1.noarch"
+	aborted = "Operation aborted by the user.\n"
 )
 
 // updateinfo is what the updates of the recording are told to be for.
@@ -189,6 +191,7 @@ func (s *scripted) offering() {
 	s.answers(allUpgrades+fields, hidden.String(), "", 0, "")
 	s.answers("dnf5 --assumeno -C upgrade", recorded(s, "store.stdout"), recorded(s, "assumeno-upgrade.stderr"), 1, "")
 	s.answers(verify, "S.5....T.  c /etc/demo-rpm.conf\n", "", 1, "")
+	s.answers(files, "/usr/lib/demo-lib/blob\n", "", 0, "")
 	s.answers(configs, "/etc/demo-rpm.conf\n", "", 0, "")
 	for repo, index := range map[string]string{
 		"base":    `<repomd><data type="primary"><location href="repodata/p.xml"/></data></repomd>`,
@@ -331,6 +334,8 @@ func TestTheStoredTransactionIsCarriedOutAndUndone(t *testing.T) {
 	}
 	s.answers("dnf5 --assumeno -C replay /tmp/redflag-dnf5-X", recorded(t, "history-undo-assumeno.stdout"), recorded(t, "history-undo-assumeno.stderr"), 1, `cp "$dir"/../tmp/redflag-dnf5-*/transaction.json "$dir/../back.json"`)
 	s.answers("rpm -Vc --nodeps --noscripts -- demo-newdep demo-replacement kernel demo-app demo-broken demo-conf demo-lib "+long, "", "", 0, "")
+	s.answers("rpm -ql -- demo-newdep-0.5-1.el9.noarch demo-replacement-3.0-1.el9.noarch kernel-5.14.0-503.40.1.el9_5.x86_64 demo-app-1:2.1-1.el9.x86_64 demo-broken-2.0-1.el9.noarch "+
+		"demo-conf-2.0-1.el9.noarch demo-lib-1.2-1.el9.x86_64 "+long+"-1.0.0.20261101git0123456789abcdef-1.el9_6.1.noarch", "", "", 0, "")
 	back := s.plan(sel)
 	if got := rpmtest.Lines(back.Changes); !strings.Contains(got, "remove kernel.x86_64 5.14.0-503.40.1.el9_5") || !strings.Contains(got, "downgrade demo-app.x86_64 1:2.1-1.el9 → 1:2.0-3.el9") || !strings.Contains(got, "install demo-old") {
 		t.Error(got)
@@ -367,6 +372,7 @@ func TestOneIsPlannedByItsVersionAndFailsAsItIs(t *testing.T) {
 	s.offering()
 	s.answers("dnf5 --assumeno -C upgrade demo-preinfail-2.0-1.el9.noarch", recorded(t, "upgrade-preinfail.stdout"), aborted, 1, "")
 	s.answers("rpm -Vc --nodeps --noscripts -- demo-preinfail", "", "", 0, "")
+	s.answers("rpm -ql -- demo-preinfail-1.0-1.el9.noarch", "", "", 0, "")
 	s.answers("rpm -qc -- demo-preinfail", "(contains no files)\n", "", 0, "")
 	p := s.plan(fleet.Selection{Names: []string{"demo-preinfail"}})
 	if got := rpmtest.Lines(p.Changes); got != "upgrade demo-preinfail.noarch 1.0-1.el9 → 2.0-1.el9" {

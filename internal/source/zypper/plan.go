@@ -43,7 +43,6 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 		}
 	}
 	s.judge(ctx, m, &p, installed, said)
-	p.ConfigFiles = rpm.ChangedConfigFiles(ctx, m, p)
 	return p, rpm.Guard(m, p, "zypper update --dry-run")
 }
 
@@ -57,16 +56,14 @@ func named(words []string, c fleet.Change) bool {
 	return false
 }
 
-// judge notes what is for security, and whether a reboot is known to be needed.
+// judge notes what the plan will ask of the machine.
 func (s Source) judge(ctx context.Context, m *machine.Machine, p *fleet.Plan, installed []rpm.Package, said stream) {
 	repositories, err := s.repositories(ctx, m)
 	advisories, _, err2 := rpm.ReadAdvisories(ctx, m, repositories)
 	if err != nil || err2 != nil {
 		p.Warnings = append(p.Warnings, "which of these are for security is not known")
 	}
-	newest := rpm.Newest(installed)
-	rpm.MarkSecurity(p, advisories, newest)
-	p.Reboot = rpm.RebootFor(*p, advisories, newest)
+	rpm.Foresee(ctx, m, p, installed, advisories, "/var/cache/zypp")
 	if said.Summary != nil && said.Summary.Reboot != "" && said.Summary.Reboot != "0" && p.Reboot.Needed != fleet.Needed {
 		p.Reboot = fleet.Reboot{Needed: fleet.Needed, Because: []string{"zypper says so"}}
 	}

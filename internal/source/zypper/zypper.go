@@ -125,7 +125,7 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	for i, u := range f.Updates {
 		f.Updates[i].Security = rpm.Security(advisories.Between(u.Name, u.Arch, u.From, u.To))
 	}
-	err = s.keptBack(ctx, m, installed, &f)
+	err = s.keptBack(ctx, m, &f)
 	return f, errors.Join(problem, err, rpm.Doubts(f.Updates, advisories, asOf, m.Now()))
 }
 
@@ -195,20 +195,21 @@ func (s Source) locked(ctx context.Context, m *machine.Machine, newest map[strin
 	return list, nil
 }
 
-// keptBack has zypper solve a full update, and marks what it would not install.
-func (s Source) keptBack(ctx context.Context, m *machine.Machine, installed []rpm.Package, f *fleet.Finding) error {
+// keptBack marks what zypper would not install: what it lists only when it is asked for everything that is newer (zypper(8), list-updates --all). Why, it tells
+// only root.
+func (s Source) keptBack(ctx context.Context, m *machine.Machine, f *fleet.Finding) error {
 	if len(f.Updates) == 0 {
 		return nil
 	}
-	said, err := s.ask(ctx, m, upgrade(m, "--dry-run", "--details")...)
-	if err != nil {
+	said, err := s.ask(ctx, m, "list-updates")
+	if err != nil || said.Updates == nil {
 		because, remedy := fleet.Explain(err)
 		return &fleet.Unknown{Because: "which updates would be kept back is not known: " + because, Remedy: remedy, Err: err}
 	}
-	changes := said.changes(installed)
 	asked := 0
 	for i, u := range f.Updates {
-		if u.Blocked != "" || slices.ContainsFunc(changes, func(c fleet.Change) bool { return c.Name == u.Name && c.Arch == u.Arch && c.To == u.To }) {
+		installable := slices.ContainsFunc(said.Updates.List, func(o xmlUpdate) bool { return o.Name == u.Name && o.Arch == u.Arch && o.Edition == u.To })
+		if u.Blocked != "" || installable {
 			continue
 		}
 		f.Updates[i].Blocked = fleet.KeptBack
@@ -223,7 +224,7 @@ func (s Source) keptBack(ctx context.Context, m *machine.Machine, installed []rp
 // vendor, a lower priority.
 func (s Source) whyNot(ctx context.Context, m *machine.Machine, u fleet.Update) string {
 	p := rpm.Package{Name: u.Name, EVR: u.To, Arch: u.Arch}
-	if p.Valid() != nil {
+	if p.Valid() != nil || !rpm.Root(m) {
 		return ""
 	}
 	said, err := s.ask(ctx, m, "install", "--dry-run", "--details", word(p))
@@ -233,7 +234,8 @@ func (s Source) whyNot(ctx context.Context, m *machine.Machine, u fleet.Update) 
 	if text := said.complaint(); text != "" {
 		return text
 	}
-	return fleet.Plain(err.Error())
+	because, _ := fleet.Explain(err)
+	return because
 }
 
 // upgrade are the words for all that an ordinary upgrade would do: on a rolling release that is a distribution upgrade.
