@@ -1,4 +1,4 @@
-// Package all is the list of every source of updates that RedFlag knows. A new source is one folder beside apt and docker,
+// Package all is the list of every source of updates that RedFlag knows. A new source is one folder beside the others,
 // and one line here.
 package all
 

@@ -132,27 +132,26 @@ func (s Source) Fetch(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 		}
 		return refusal(machine.Result{Stdout: []byte(log), Code: code})
 	}
-	_, err = s.approved(ctx, m, p, dir)
-	return err
+	return s.approved(ctx, m, p, dir)
 }
 
 // approved refuses a stored transaction that is not the approved plan.
-func (s Source) approved(ctx context.Context, m *machine.Machine, p fleet.Plan, dir string) (stored, error) {
+func (s Source) approved(ctx context.Context, m *machine.Machine, p fleet.Plan, dir string) error {
 	t, err := readStored(m, dir)
 	if err != nil {
-		return t, err
+		return err
 	}
 	installed, err := rpm.Installed(ctx, m)
 	if err != nil {
-		return t, err
+		return err
 	}
 	now := p
 	if now.Changes = t.changes(installed); now.Digest() != p.Digest() {
-		return t, &fleet.Unknown{
+		return &fleet.Unknown{
 			Because: "it is not the plan that was approved: " + strings.Join(p.Differences(now), "; "), Remedy: "plan again, and approve what is planned now",
 		}
 	}
-	return t, nil
+	return nil
 }
 
 // Apply implements source.Installer: dnf carries the stored transaction out as it stands, or nothing.
@@ -161,7 +160,7 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 	if _, err := rpm.Remember(ctx, m, p, w); err != nil {
 		return fleet.Outcome{}, err
 	}
-	if _, err := s.approved(ctx, m, p, dir); err != nil {
+	if err := s.approved(ctx, m, p, dir); err != nil {
 		o := fleet.NewOutcome()
 		o.Missing = p.Changes
 		o.Because, o.Remedy = fleet.Explain(err)
