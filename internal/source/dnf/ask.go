@@ -36,8 +36,9 @@ type request struct {
 	Back []wanted `json:"back,omitempty"`
 	// Approved is the transaction that may be done.
 	Approved []wanted `json:"approved,omitempty"`
-	// Keep are packages to download for an undo.
+	// Keep are packages to download for an undo, and Dir is where they are put.
 	Keep []wanted `json:"keep,omitempty"`
+	Dir  string   `json:"dir,omitempty"`
 }
 
 // wanted is one version of a package.
@@ -85,8 +86,6 @@ type answer struct {
 	Transaction []offered `json:"transaction"`
 	Duplicates  []string  `json:"duplicates"`
 	Installonly []string  `json:"installonly"`
-	// Kept are the files that were downloaded for an undo, by the package.
-	Kept map[string]string `json:"kept"`
 }
 
 // offered is a package as dnf tells it.
@@ -187,7 +186,7 @@ func (s Source) command(m *machine.Machine, dir string, q request, options ...st
 		return machine.Command{}, err
 	}
 	args := append([]string{
-		"--setopt=pluginpath=" + strings.Join(append(pluginPath(m), dir), ","), "--setopt=plugins=1", "--setopt=exit_on_lock=1", "--setopt=metadata_expire=-1",
+		"--setopt=pluginpath=" + strings.Join(append(pluginPath(m), dir), ","), "--setopt=plugins=1", "--setopt=exit_on_lock=1",
 	}, options...)
 	return machine.Command{Name: name, Args: append(args, "redflag", path.Join(dir, requestFile), path.Join(dir, answerFile))}, nil
 }

@@ -3,6 +3,8 @@ package dnf
 import (
 	"context"
 	"fmt"
+	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -71,32 +73,30 @@ func (s Source) Undo(_ *machine.Machine, _ fleet.Plan, o fleet.Outcome, _ source
 // keep puts aside what a plan replaces: from dnf's cache, or from the repositories. What is nowhere cannot be kept, and the log says so: then that change
 // cannot be undone.
 func (s Source) keep(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) {
-	q := request{Mode: "keep"}
+	defer source.PruneKept(m)
+	q := request{Mode: "keep", Dir: path.Join(w.Dir, "replaced")}
 	for _, one := range rpm.Replaced(p) {
 		if !rpm.KeepCached(m, one, filepath.Join("var", "cache", "dnf", "*", "packages")) {
 			q.Keep = append(q.Keep, want(one))
 		}
 	}
-	source.PruneKept(m)
 	if len(q.Keep) == 0 {
 		return
 	}
-	said, err := s.ask(ctx, m, q)
+	err := os.MkdirAll(m.Path(q.Dir), 0o700)
+	if err == nil {
+		_, err = s.ask(ctx, m, q)
+	}
 	if err != nil {
-		fmt.Fprintf(w.Log, "what is replaced cannot be kept for an undo: %v\n", err)
-		return
+		because, _ := fleet.Explain(err)
+		fmt.Fprintf(w.Log, "what is replaced cannot be fetched for an undo: %s\n", because)
 	}
 	for _, one := range rpm.Replaced(p) {
-		if file, there := said.Kept[one.Name+"-"+one.EVR+"."+one.Arch]; there {
-			err := source.Keep(m, file, rpm.Kept(one))
-			if err == nil {
-				continue
-			}
-			fmt.Fprintf(w.Log, "%s cannot be kept for an undo: %v\n", one, err)
-		} else if source.Kept(m, rpm.Kept(one)) == "" {
+		if !rpm.KeepCached(m, one, strings.TrimPrefix(q.Dir, "/")) {
 			fmt.Fprintf(w.Log, "%s cannot be kept for an undo: no repository has it any more\n", one)
 		}
 	}
+	rpm.Gone(m, q.Dir)
 }
 
 // Repair implements source.Repairer: what an interrupted installation left in two versions is removed in its older one.

@@ -4,6 +4,7 @@
 import fnmatch
 import json
 import os
+import shutil
 
 import dnf
 import dnf.cli
@@ -68,12 +69,13 @@ class Command(dnf.cli.Command):
         demands.resolving = self.request['mode'] != 'keep'  # dnf's version locks count only where something is resolved
         demands.root_user = self.request['mode'] == 'apply'
         demands.allow_erasing = False
+        demands.fresh_metadata = False  # what is known is what is planned with, however old: to refresh is another command
         conf = self.base.conf
         conf.clean_requirements_on_remove = False  # what is not named is not removed
         conf.best = not self.request.get('all', False)  # what is named comes in that version or not at all
         self.enabled = [r.id for r in self.base.repos.iter_enabled()]
         self.answer = {'dnf': dnf.const.VERSION, 'repos': [], 'updates': [], 'obsoleting': [], 'excluded': [], 'transaction': None, 'kept_back': {},
-                       'duplicates': [], 'installonly': [], 'kept': {}}
+                       'duplicates': [], 'installonly': []}
 
     def run(self):
         for repo in self.base.repos.iter_enabled():
@@ -97,13 +99,15 @@ class Command(dnf.cli.Command):
             return
         self.mark()
 
-    # keep downloads packages that an undo would need, as far as repositories have them.
+    # keep downloads packages that an undo would need, as far as repositories have them, and copies them: dnf deletes what it was not asked to install.
     def keep(self):
-        found = []
         for want in self.request['keep']:
-            found += list(self.find(self.base.sack.query().available(), want))[:1]
-        self.base.download_packages(found)
-        self.answer['kept'] = dict((str(p), p.localPkg()) for p in found)
+            for p in list(self.find(self.base.sack.query().available(), want))[:1]:
+                try:
+                    self.base.download_packages([p])
+                except dnf.exceptions.DownloadError:
+                    continue  # whoever asked sees that it is not there
+                shutil.copy(p.localPkg(), self.request['dir'])
 
     def scan(self):
         query = self.base.sack.query()

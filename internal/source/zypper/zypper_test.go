@@ -2,6 +2,8 @@ package zypper
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"slices"
 	"strings"
@@ -183,6 +185,28 @@ func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 	l.Succeeds(s, l.Undo(s, p, o, w))
 	if got := l.Everything(); got != before {
 		t.Errorf("after the undo:\n%s\nwant:\n%s", got, before)
+	}
+}
+
+func TestWhatWasFetchedNeedsNoNetworkAnyMore(t *testing.T) {
+	l := newLab(t, "toy-conf-*")
+	server := httptest.NewServer(http.FileServer(http.Dir(l.Path("/srv/toys"))))
+	defer server.Close()
+	l.Write("/etc/zypp/repos.d/toys.repo", strings.ReplaceAll(repositories, "dir:///srv/toys", server.URL))
+	refresh(l)
+	s, w := quick(), l.Work()
+	p := l.Plan(s, fleet.Selection{All: true})
+	if err := s.Fetch(context.Background(), l.Machine(), p, w); err != nil {
+		t.Fatal(fleet.Explain(err))
+	}
+	server.Close()
+	o, err := s.Apply(context.Background(), l.Machine(), p, w)
+	if err != nil || !o.Succeeded() {
+		t.Fatalf("%+v, %v\n%s", o, err, l.Log(w))
+	}
+	l.Succeeds(s, l.Undo(s, p, o, w))
+	if got := l.Installed("toy-conf"); got != "toy-conf-1.0-1.el9.noarch" {
+		t.Error(got)
 	}
 }
 
