@@ -62,7 +62,7 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 
 // Settle implements source.Installer.
 func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
-	return rpm.Settle(ctx, m, p, w, rpm.SideBySide, refusals...)
+	return rpm.Settle(ctx, m, p, w, rpm.Beside(m), refusals...)
 }
 
 // Undo implements source.Installer.
@@ -102,7 +102,7 @@ func (s Source) keep(ctx context.Context, m *machine.Machine, p fleet.Plan, w so
 // Repair implements source.Repairer: what an interrupted installation left in two versions is removed in its older one.
 func (s Source) Repair(ctx context.Context, m *machine.Machine, w source.Work) (fleet.Outcome, error) {
 	p := fleet.NewPlan(s.Name(), fleet.Selection{}, m.Now())
-	return rpm.Repair(ctx, m, p, w, rpm.SideBySide, refusals...)
+	return rpm.Repair(ctx, m, p, w, rpm.Beside(m), refusals...)
 }
 
 // Hold implements source.Holder, by dnf's plugin for version locks.

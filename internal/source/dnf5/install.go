@@ -24,7 +24,7 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	if err != nil {
 		return p, err
 	}
-	if err := rpm.Whole(installed, rpm.SideBySide); err != nil {
+	if err := rpm.Whole(installed, rpm.Beside(m)); err != nil {
 		return p, err
 	}
 	t, err := s.wanted(ctx, m, sel)
@@ -175,7 +175,7 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 
 // Settle implements source.Installer. (A script that fails makes dnf 5 say that the transaction failed, although all of it was done.)
 func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
-	return rpm.Settle(ctx, m, p, w, rpm.SideBySide, refusals...)
+	return rpm.Settle(ctx, m, p, w, rpm.Beside(m), refusals...)
 }
 
 // Undo implements source.Installer. Why packages were installed is in the job's stored transaction.
@@ -219,5 +219,5 @@ func (s Source) keep(ctx context.Context, m *machine.Machine, p fleet.Plan, w so
 // Repair implements source.Repairer: what an interrupted installation left in two versions is removed in its older one.
 func (s Source) Repair(ctx context.Context, m *machine.Machine, w source.Work) (fleet.Outcome, error) {
 	p := fleet.NewPlan(s.Name(), fleet.Selection{}, m.Now())
-	return rpm.Repair(ctx, m, p, w, rpm.SideBySide, refusals...)
+	return rpm.Repair(ctx, m, p, w, rpm.Beside(m), refusals...)
 }

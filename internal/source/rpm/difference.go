@@ -1,10 +1,13 @@
 package rpm
 
 import (
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 
 	"redflag/internal/fleet"
+	"redflag/internal/machine"
 )
 
 // Differences gives what changed between two states of the database, sorted. A version that came in the place of another is an upgrade or a downgrade; one
@@ -140,7 +143,33 @@ func Duplicates(installed []Package, side func(name string) bool) []string {
 	return list
 }
 
-// SideBySide says whether several versions of a package stand side by side by custom, where the package manager cannot be asked.
-func SideBySide(name string) bool {
-	return name == "kernel" || strings.HasPrefix(name, "kernel-") || strings.HasPrefix(name, "kmod-") || strings.Contains(name, "-kmp-") || name == "installonlypkg"
+// sideBySide says whether several versions of a package stand side by side by custom.
+func sideBySide(name string) bool {
+	return name == "kernel" || strings.HasPrefix(name, "kernel-") || strings.HasPrefix(name, "kmod-") || strings.Contains(name, "-kmp-")
+}
+
+// more are the lines by which a configuration has more packages stand side by side: dnf.conf(5), zypp.conf.
+var more = regexp.MustCompile(`(?m)^[ \t]*(?:installonlypkgs|multiversion)[ \t]*=[ \t]*(\S.*)$`)
+
+// maxConfig bounds a configuration file.
+const maxConfig = 1 << 20
+
+// Beside gives the question whether several versions of a package may stand side by side on this machine: kernels, and what its configuration names.
+func Beside(m *machine.Machine) func(name string) bool {
+	var patterns []string
+	for _, file := range []string{"/etc/dnf/dnf.conf", "/etc/yum.conf", "/etc/zypp/zypp.conf"} {
+		data, err := m.ReadFile(file, maxConfig)
+		if err != nil {
+			continue // what is not configured is not there
+		}
+		for _, found := range more.FindAllSubmatch(data, -1) {
+			patterns = append(patterns, strings.FieldsFunc(string(found[1]), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })...)
+		}
+	}
+	return func(name string) bool {
+		return sideBySide(name) || slices.ContainsFunc(patterns, func(p string) bool {
+			matches, err := path.Match(p, name)
+			return err == nil && matches
+		})
+	}
 }

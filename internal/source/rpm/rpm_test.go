@@ -185,6 +185,27 @@ func TestTheRunningKernelIsNotRemoved(t *testing.T) {
 	}
 }
 
+func TestTwoVersionsAreOneTooManyUnlessTheyMayStandSideBySide(t *testing.T) {
+	root := t.TempDir()
+	m := &machine.Machine{Root: root}
+	installed := pkgs("kernel-1-1.x86_64 kernel-2-1.x86_64 kmod-x-1-1.x86_64 kmod-x-2-1.x86_64 driver-a-1-1.noarch driver-a-2-1.noarch a-1-1.noarch a-2-1.noarch b-1-1.x86_64 b-1-1.i686")
+	twice := func() string { return strings.Join(Duplicates(installed, Beside(m)), " ") }
+	if got := twice(); got != "a.noarch driver-a.noarch" {
+		t.Error(got)
+	}
+	conf := filepath.Join(root, "etc/dnf/dnf.conf")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(conf), 0o755), os.WriteFile(conf, []byte("[main]\ninstallonlypkgs = kernel, driver-*\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if got := twice(); got != "a.noarch" {
+		t.Error(got)
+	}
+	older := Older(installed, []string{"a.noarch"})
+	if len(older) != 1 || older[0].EVR != "1-1" || Whole(installed, Beside(m)) == nil {
+		t.Errorf("%v", older)
+	}
+}
+
 func FuzzParseInstalled(f *testing.F) {
 	f.Add("toy-app\t1\t2.0\t3.el9\tx86_64\ttoy-app-2.0-3.el9.src.rpm\ngpg-pubkey\t0\ta\tb\t(none)\t(none)\n")
 	f.Add("x\t0\t\t\t\t\n")

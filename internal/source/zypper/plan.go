@@ -21,7 +21,7 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	if err != nil {
 		return p, err
 	}
-	if err := rpm.Whole(installed, rpm.SideBySide); err != nil {
+	if err := rpm.Whole(installed, rpm.Beside(m)); err != nil {
 		return p, err
 	}
 	words, err := s.wanted(ctx, m, sel)
