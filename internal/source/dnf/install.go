@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"redflag/internal/fleet"
@@ -131,3 +132,22 @@ func (s Source) Hold(ctx context.Context, m *machine.Machine, names []string, ho
 	}
 	return nil
 }
+
+// Lines of dnf's plugin for version locks (its versionlock.conf(5)): NAME-EPOCH:VERSION-RELEASE.ARCH, each part of which may be a pattern. One with an
+// exclamation mark excludes a version, and holds nothing.
+var (
+	lockList = regexp.MustCompile(`(?m)^[ \t]*locklist[ \t]*=[ \t]*(\S+)`)
+	lockLine = regexp.MustCompile(`(?m)^[ \t]*([A-Za-z0-9_][^\s]*?)-(?:[0-9]+:)?[^\s-]+-[^\s-]+$`)
+)
+
+// Held implements source.Holder: what version locks name.
+func (Source) Held(m *machine.Machine) ([]string, error) {
+	file := "/etc/dnf/plugins/versionlock.list"
+	if set, err := rpm.Locked(m, "/etc/dnf/plugins/versionlock.conf", lockList); err == nil && len(set) > 0 {
+		file = set[0]
+	}
+	return rpm.Locked(m, file, lockLine)
+}
+
+// Unfinished implements source.Repairer.
+func (Source) Unfinished(m *machine.Machine) ([]string, error) { return rpm.Unfinished(m) }

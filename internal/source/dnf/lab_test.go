@@ -6,7 +6,17 @@ import (
 	"time"
 
 	"redflag/internal/fleet"
+	"redflag/internal/source"
 	"redflag/internal/source/rpm/rpmtest"
+)
+
+// What the source is meant to be.
+var (
+	_ source.Installer = Source{}
+	_ source.Refresher = Source{}
+	_ source.Lister    = Source{}
+	_ source.Holder    = Source{}
+	_ source.Repairer  = Source{}
 )
 
 const repositories = `

@@ -131,6 +131,9 @@ func TestWhatIsHeldIsShownSoAndNotInstalled(t *testing.T) {
 	if got := hold(true, "toy-held"); got != "" {
 		t.Fatal(got)
 	}
+	if held, err := s.Held(l.Machine()); err != nil || !slices.Equal(held, []string{"toy-held"}) {
+		t.Errorf("held: %v, %v", held, err)
+	}
 	if got := hold(true, "--help"); !strings.Contains(got, "is no name of a package") {
 		t.Errorf("an option: %q", got)
 	}

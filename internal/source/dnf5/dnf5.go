@@ -259,3 +259,14 @@ func (s Source) Hold(ctx context.Context, m *machine.Machine, names []string, ho
 	}
 	return err
 }
+
+// lockName is a line of dnf 5's version locks (dnf5-versionlock(8)).
+var lockName = regexp.MustCompile(`(?m)^[ \t]*name[ \t]*=[ \t]*"([^"\n]+)"`)
+
+// Held implements source.Holder: what version locks name.
+func (Source) Held(m *machine.Machine) ([]string, error) {
+	return rpm.Locked(m, "/etc/dnf/versionlock.toml", lockName)
+}
+
+// Unfinished implements source.Repairer.
+func (Source) Unfinished(m *machine.Machine) ([]string, error) { return rpm.Unfinished(m) }

@@ -11,7 +11,17 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/source"
 	"redflag/internal/source/rpm/rpmtest"
+)
+
+// What the source is meant to be.
+var (
+	_ source.Installer = Source{}
+	_ source.Refresher = Source{}
+	_ source.Lister    = Source{}
+	_ source.Holder    = Source{}
+	_ source.Repairer  = Source{}
 )
 
 func TestAScanReadsWhatDnf5Says(t *testing.T) {
@@ -245,6 +255,10 @@ func TestWhatMustNotBePlannedIsRefused(t *testing.T) {
 
 func TestHoldsAreVersionLocks(t *testing.T) {
 	s := newScripted(t)
+	s.write("etc/dnf/versionlock.toml", "version = \"1.0\"\n\n[[packages]]\nname = \"demo-locked\"\n[[packages.conditions]]\nkey = \"evr\"\ncomparator = \"=\"\nvalue = \"1.0-1.el9\"\n")
+	if held, err := (Source{}).Held(s.machine()); err != nil || !slices.Equal(held, []string{"demo-locked"}) {
+		t.Errorf("held: %v, %v", held, err)
+	}
 	s.answers("dnf5 -C versionlock add demo-lib", "", "", 0, "")
 	s.answers("dnf5 -C versionlock delete demo-lib", "", "", 0, "")
 	for _, hold := range []bool{true, false} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -140,3 +141,14 @@ func (s Source) Hold(ctx context.Context, m *machine.Machine, names []string, ho
 	_, err := s.ask(ctx, m, append([]string{command}, names...)...)
 	return err
 }
+
+// lockName is a line of zypper's locks (locks(5)).
+var lockName = regexp.MustCompile(`(?m)^solvable_name:[ \t]*(\S+)`)
+
+// Held implements source.Holder: what locks name.
+func (Source) Held(m *machine.Machine) ([]string, error) {
+	return rpm.Locked(m, "/etc/zypp/locks", lockName)
+}
+
+// Unfinished implements source.Repairer.
+func (Source) Unfinished(m *machine.Machine) ([]string, error) { return rpm.Unfinished(m) }

@@ -11,7 +11,17 @@ import (
 	"time"
 
 	"redflag/internal/fleet"
+	"redflag/internal/source"
 	"redflag/internal/source/rpm/rpmtest"
+)
+
+// What the source is meant to be.
+var (
+	_ source.Installer = Source{}
+	_ source.Refresher = Source{}
+	_ source.Lister    = Source{}
+	_ source.Holder    = Source{}
+	_ source.Repairer  = Source{}
 )
 
 // repositories are the lab's, as a configuration has them.
@@ -97,6 +107,9 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 		}
 		if got := sorted(l.Finding(s)); got != strings.Replace(want, "→1.5-1.el9", "→1.5-1.el9 (held)", 1) {
 			t.Error(got)
+		}
+		if held, err := s.Held(l.Machine()); err != nil || !slices.Equal(held, []string{"toy-held"}) {
+			t.Errorf("held: %v, %v", held, err)
 		}
 		l.Refused(s, fleet.Selection{Names: []string{"toy-held"}}, "toy-held is on hold: a lock of zypper's")
 		for _, c := range l.Plan(s, fleet.Selection{All: true}).Changes {
@@ -235,6 +248,9 @@ func TestWhatMustNotBePlannedIsRefused(t *testing.T) {
 	l.Refused(s, fleet.Selection{Back: []fleet.Change{{Name: "toy-lib", Arch: "x86_64", To: "0.9-1.el9"}}}, "toy-lib.x86_64=0.9-1.el9 is nowhere")
 	l.Sh("cd /srv/toys/updates && rpm -i --nodeps --force toy-conf-2.0*")
 	l.Refused(s, fleet.Selection{All: true}, "two versions are installed of toy-conf.noarch")
+	if left, err := s.Unfinished(l.Machine()); err != nil || !slices.Equal(left, []string{"toy-conf.noarch"}) {
+		t.Errorf("unfinished: %v, %v", left, err)
+	}
 	w := l.Work()
 	o, err := s.Repair(context.Background(), l.Machine(), w)
 	if err != nil || !o.Succeeded() || rpmtest.Lines(o.Done) != "remove toy-conf.noarch 1.0-1.el9" {
