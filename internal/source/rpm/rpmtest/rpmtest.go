@@ -1,0 +1,259 @@
+// Package rpmtest is a machine of RPM's world for tests: a root with real dnf, zypper and rpm, in which toy packages are installed and newer ones are on
+// offer. What a source says is held against what rpm says.
+package rpmtest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"redflag/internal/fleet"
+	"redflag/internal/machine"
+	"redflag/internal/parts"
+	"redflag/internal/source"
+)
+
+// Lab is a root file system with real programs in it.
+type Lab struct {
+	testing.TB
+	Root string
+	// User is who runs commands there; empty is root.
+	User string
+	// Env is added to the environment of commands, as a user's shell would have it.
+	Env []string
+	// Later is how far the clock goes ahead.
+	Later time.Duration
+	jobs  int
+}
+
+// New gives a lab in which the toys of the base repository are installed that the words name, by rpm alone.
+func New(t testing.TB, words ...string) *Lab {
+	t.Helper()
+	l := &Lab{TB: t, Root: parts.RPM(t)}
+	l.mountProc()
+	if err := os.MkdirAll(l.Path("/var/lib/redflag/jobs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if len(words) > 0 {
+		l.Sh("cd /srv/toys/base && rpm -i --nodeps " + strings.Join(words, " "))
+	}
+	return l
+}
+
+// mountProc lets programs see processes: dnf's lock is of no use without.
+func (l *Lab) mountProc() {
+	l.Helper()
+	if out, err := exec.CommandContext(context.Background(), "mount", "-t", "proc", "proc", l.Path("/proc")).CombinedOutput(); err != nil {
+		l.Fatalf("mount proc: %v: %s", err, out)
+	}
+	l.Cleanup(func() { _ = exec.Command("umount", "--lazy", l.Path("/proc")).Run() }) //nolint:noctx // the test's context has ended
+}
+
+// ReadOnly does something while nothing but /tmp and /var/tmp may be written in the lab, as in a sandboxed service.
+func (l *Lab) ReadOnly(do func()) {
+	l.Helper()
+	mount := func(args ...string) {
+		if out, err := exec.CommandContext(context.Background(), "mount", args...).CombinedOutput(); err != nil {
+			l.Fatalf("mount %v: %v: %s", args, err, out)
+		}
+	}
+	mount("--rbind", l.Root, l.Root)
+	defer func() { _ = exec.Command("umount", "--lazy", "--recursive", l.Root).Run() }() //nolint:noctx // whatever became of the test
+	mount("-o", "remount,ro,bind", l.Root)
+	mount("-t", "tmpfs", "tmpfs", l.Path("/tmp"))
+	mount("-t", "tmpfs", "tmpfs", l.Path("/var/tmp"))
+	do()
+}
+
+// Path gives a file's place on this computer.
+func (l *Lab) Path(name string) string { return filepath.Join(l.Root, name) }
+
+// Write writes a file of the lab.
+func (l *Lab) Write(name, text string) {
+	l.Helper()
+	if err := os.MkdirAll(filepath.Dir(l.Path(name)), 0o755); err != nil {
+		l.Fatal(err)
+	}
+	if err := os.WriteFile(l.Path(name), []byte(text), 0o644); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// Sh runs a script as root in the lab, and gives its standard output.
+func (l *Lab) Sh(script string) string {
+	l.Helper()
+	cmd := exec.CommandContext(context.Background(), "chroot", l.Root, "sh", "-ec", script)
+	cmd.Env = []string{"LC_ALL=C.UTF-8", "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		l.Fatalf("%s: %v\n%s%s", script, err, stdout.Bytes(), stderr.Bytes())
+	}
+	return stdout.String()
+}
+
+// Run implements machine.Runner: it runs the command in the root, as the lab's user.
+func (l *Lab) Run(ctx context.Context, c machine.Command) (machine.Result, error) {
+	args := []string{l.Root, c.Name}
+	if l.User != "" {
+		args = append([]string{"--userspec=" + l.User}, args...)
+		// What this process has written for the command would be the user's.
+		l.Sh("chown -R " + l.User + " /tmp")
+	}
+	env := append(append([]string{}, l.Env...), machine.Environment()...)
+	result, err := machine.Exec{}.Run(ctx, machine.Command{Name: "chroot", Args: append(args, c.Args...), Env: append(env, c.Env...), Limit: c.Limit})
+	if err == nil && result.Code == 127 {
+		err = fmt.Errorf("%s: %w", c.Name, machine.ErrNotInstalled)
+	}
+	return result, err
+}
+
+// Machine gives the lab as a machine.
+func (l *Lab) Machine() *machine.Machine {
+	return &machine.Machine{Root: l.Root, Runner: l, Prefix: []string{"chroot", l.Root}, Now: func() time.Time { return time.Now().Add(l.Later) }}
+}
+
+// Work makes the folder of a job.
+func (l *Lab) Work() source.Work {
+	l.Helper()
+	l.jobs++
+	dir := fmt.Sprintf("/var/lib/redflag/jobs/%d", l.jobs)
+	if err := os.MkdirAll(l.Path(dir), 0o700); err != nil {
+		l.Fatal(err)
+	}
+	log, err := os.OpenFile(l.Path(dir+"/log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.Cleanup(func() { log.Close() })
+	return source.Work{Dir: dir, Log: log}
+}
+
+// Log gives what a job's tools said.
+func (l *Lab) Log(w source.Work) string {
+	l.Helper()
+	data, err := os.ReadFile(w.Log.Name())
+	if err != nil {
+		l.Fatal(err)
+	}
+	return string(data)
+}
+
+// Installed gives what rpm says is installed of some packages, sorted, in one line.
+func (l *Lab) Installed(names ...string) string {
+	l.Helper()
+	return strings.Join(strings.Fields(l.Sh("rpm -q --qf '%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}\\n' "+strings.Join(names, " ")+" | grep -v 'not installed' | sort || true")), " ")
+}
+
+// Everything gives all that rpm says is installed.
+func (l *Lab) Everything() string {
+	l.Helper()
+	return l.Sh("rpm -qa | sort")
+}
+
+// Finding scans, and fails the test where that is not whole.
+func (l *Lab) Finding(s source.Source) fleet.Finding {
+	l.Helper()
+	f, err := s.Scan(context.Background(), l.Machine())
+	if err != nil {
+		because, remedy := fleet.Explain(err)
+		l.Errorf("unknown because %s (%s)", because, remedy)
+	}
+	return f
+}
+
+// Unknown scans, and fails the test unless the finding is unknown for the reason that is given in part.
+func (l *Lab) Unknown(s source.Source, because string) fleet.Finding {
+	l.Helper()
+	f, err := s.Scan(context.Background(), l.Machine())
+	if got, _ := fleet.Explain(err); err == nil || !strings.Contains(got, because) {
+		l.Errorf("unknown because %q; want %q", got, because)
+	}
+	return f
+}
+
+// Plan plans, and fails the test where that fails.
+func (l *Lab) Plan(s source.Planner, sel fleet.Selection) fleet.Plan {
+	l.Helper()
+	p, err := s.Plan(context.Background(), l.Machine(), sel)
+	if err != nil {
+		because, remedy := fleet.Explain(err)
+		l.Fatalf("no plan of %+v: %s (%s)", sel, because, remedy)
+	}
+	return p
+}
+
+// Refused plans, and fails the test unless it is refused for a reason.
+func (l *Lab) Refused(s source.Planner, sel fleet.Selection, because string) {
+	l.Helper()
+	p, err := s.Plan(context.Background(), l.Machine(), sel)
+	if got, _ := fleet.Explain(err); err == nil || !strings.Contains(got, because) {
+		l.Errorf("planned %v, %v; want a refusal because %q", p.Changes, err, because)
+	}
+}
+
+// CarryOut fetches and applies a plan.
+func (l *Lab) CarryOut(s source.Installer, p fleet.Plan, w source.Work) fleet.Outcome {
+	l.Helper()
+	if err := s.Fetch(context.Background(), l.Machine(), p, w); err != nil {
+		because, _ := fleet.Explain(err)
+		l.Fatalf("fetch: %s\n%s", because, l.Log(w))
+	}
+	o, err := s.Apply(context.Background(), l.Machine(), p, w)
+	if err != nil {
+		l.Fatalf("apply: %v\n%s", err, l.Log(w))
+	}
+	return o
+}
+
+// Succeeds carries a plan out, and fails the test unless it is done.
+func (l *Lab) Succeeds(s source.Installer, p fleet.Plan) (fleet.Outcome, source.Work) {
+	l.Helper()
+	w := l.Work()
+	o := l.CarryOut(s, p, w)
+	if !o.Succeeded() {
+		l.Fatalf("%+v\n%s", o, l.Log(w))
+	}
+	return o, w
+}
+
+// Undo plans the way back from an outcome.
+func (l *Lab) Undo(s source.Installer, p fleet.Plan, o fleet.Outcome, w source.Work) fleet.Plan {
+	l.Helper()
+	sel, err := s.Undo(l.Machine(), p, o, w)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return l.Plan(s, sel)
+}
+
+// Lines writes changes for a comparison.
+func Lines(changes []fleet.Change) string {
+	var list []string
+	for _, c := range changes {
+		list = append(list, strings.Replace(c.String(), c.Name, c.Name+"."+c.Arch, 1))
+	}
+	return strings.Join(list, ", ")
+}
+
+// Updates writes a finding for a comparison: name.arch from→to, what is for security with an exclamation mark, and what is blocked with its reason.
+func Updates(f fleet.Finding) string {
+	var list []string
+	for _, u := range f.Updates {
+		text := fmt.Sprintf("%s.%s %s→%s", u.Name, u.Arch, u.From, u.To)
+		if u.Security {
+			text += "!"
+		}
+		if u.Blocked != "" {
+			text += fmt.Sprintf(" (%s)", u.Blocked)
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, ", ")
+}
