@@ -50,7 +50,10 @@ const (
 
 // replacedInUse looks at every process for code whose file was replaced or removed since it was started: what an update
 // has mended on disk and not in memory. Processes that end meanwhile are no errors.
-func (m *Machine) replacedInUse(ctx context.Context) inUse {
+func (m *Machine) replacedInUse(ctx context.Context) inUse { return m.inUse(ctx, (*looker).look) }
+
+// inUse looks at every process as look does.
+func (m *Machine) inUse(ctx context.Context, look func(*looker, int) sight) inUse {
 	pids, err := m.pids()
 	if err != nil {
 		return inUse{cut: "the processes of this machine cannot be listed: /proc is not there"}
@@ -63,7 +66,7 @@ func (m *Machine) replacedInUse(ctx context.Context) inUse {
 	if _, err := m.Stat("/proc/1"); err != nil {
 		found.cut = "/proc hides other users' processes (hidepid): run as root to see them"
 	}
-	sights := m.lookAll(ctx, pids)
+	sights := m.lookAll(ctx, pids, look)
 	if ctx.Err() != nil {
 		found.cut = "the look at the processes was interrupted"
 	}
@@ -96,7 +99,7 @@ func (m *Machine) pids() ([]int, error) {
 }
 
 // lookAll looks at the processes side by side and gives a sight of each, in their order.
-func (m *Machine) lookAll(ctx context.Context, pids []int) []sight {
+func (m *Machine) lookAll(ctx context.Context, pids []int, look func(*looker, int) sight) []sight {
 	inside := m.insideOf()
 	sights := make([]sight, len(pids))
 	var next atomic.Int64
@@ -109,7 +112,7 @@ func (m *Machine) lookAll(ctx context.Context, pids []int) []sight {
 				if i >= len(pids) {
 					return
 				}
-				sights[i] = l.look(pids[i])
+				sights[i] = look(&l, pids[i])
 			}
 		})
 	}
@@ -133,25 +136,34 @@ type looker struct {
 	buffer []byte
 }
 
-func (l *looker) look(pid int) sight {
+// maps reads the mappings of a process. It is seen where the sight says so.
+func (l *looker) maps(pid int) ([]byte, sight) {
 	maps, err := l.read(procFile(pid, "maps"))
 	partial := errors.Is(err, ErrTooLarge)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
-		return sight{state: gone}
+		return nil, sight{state: gone}
 	case err != nil && !partial:
-		return sight{state: hidden}
+		return nil, sight{state: hidden}
 	case len(maps) == 0:
-		return sight{state: gone}
+		return nil, sight{state: gone}
+	}
+	return maps, sight{state: seen, partial: partial}
+}
+
+func (l *looker) look(pid int) sight {
+	maps, s := l.maps(pid)
+	if s.state != seen {
+		return s
 	}
 	mappings := parseDeleted(maps)
 	if exe, ok := l.m.deletedProgram(pid); ok {
 		mappings = append(mappings, exe)
 	}
 	if len(mappings) == 0 {
-		return sight{state: seen, partial: partial}
+		return s
 	}
-	s := sight{state: seen, owner: l.owner(pid), partial: partial}
+	s.owner = l.owner(pid)
 	for _, mapped := range mappings {
 		if s.owner.kind == container || !l.m.stillThere(mapped) {
 			s.files = append(s.files, mapped.path)

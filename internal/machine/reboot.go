@@ -25,7 +25,7 @@ func (m *Machine) reboot(kernel string, found inUse) fleet.Reboot {
 		} else if m.rebuilt(kernel) {
 			reasons = append(reasons, fmt.Sprintf("kernel %s was replaced by a newer build of the same name", kernel))
 		}
-		reasons = append(reasons, found.rebootReasons()...)
+		reasons = append(reasons, found.rebootReasons("still runs replaced files")...)
 		if !found.initSeen {
 			doubts = append(doubts, "whether process 1 runs replaced files cannot be seen"+found.hint())
 		}

@@ -100,15 +100,15 @@ func (u inUse) hint() string {
 }
 
 // rebootReasons gives the reasons for a reboot among what was found: process 1, and the message bus on which everything else
-// hangs, are not restarted on a running system.
-func (u inUse) rebootReasons() []string {
+// hangs, are not restarted on a running system. What they run is in the words of the caller.
+func (u inUse) rebootReasons(runs string) []string {
 	var reasons []string
 	if len(u.initFiles) > 0 {
-		reasons = append(reasons, "process 1 still runs replaced files: "+baseNames(u.initFiles))
+		reasons = append(reasons, "process 1 "+runs+": "+baseNames(u.initFiles))
 	}
 	for _, s := range u.services {
 		if s.Kind == unit && (s.Name == "dbus.service" || s.Name == "dbus-broker.service") {
-			reasons = append(reasons, s.Name+", which only a reboot restarts safely, still runs replaced files: "+baseNames(s.Files))
+			reasons = append(reasons, s.Name+", which only a reboot restarts safely, "+runs+": "+baseNames(s.Files))
 		}
 	}
 	return reasons
