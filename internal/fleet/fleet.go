@@ -39,6 +39,9 @@ type Finding struct {
 	// AsOf is the age of the knowledge, not of the scan: for a package manager when its oldest list was published,
 	// for images when the oldest answer was given by a registry. Absent when nothing is known.
 	AsOf time.Time `json:"as_of,omitzero"`
+	// SecurityUnknown says why it is not known which of the updates are for security: nobody publishes advisories here. It is empty where that is known; where
+	// it is not, an update that is not marked may be for security all the same.
+	SecurityUnknown string `json:"security_unknown,omitempty"`
 	// Updates is sorted by name, architecture, kind and level; never nil in a finding that source.Scan returns.
 	Updates []Update `json:"updates"`
 	// Checks says for every image what became of it. Package sources have none.
