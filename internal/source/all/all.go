@@ -7,6 +7,7 @@ import (
 	"redflag/internal/source"
 	"redflag/internal/source/apt"
 	"redflag/internal/source/docker"
+	"redflag/internal/source/pacman"
 )
 
 // Options are what sources need from the program.
@@ -23,6 +24,7 @@ type Options struct {
 func Sources(opt Options) []source.Source {
 	return []source.Source{
 		apt.Source{Hook: opt.AptHook, StateDir: opt.StateDir},
+		pacman.Source{},
 		docker.New(opt.Registry, docker.Options{}),
 		docker.NewPodman(opt.Registry, docker.Options{}),
 	}
