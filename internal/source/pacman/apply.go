@@ -226,10 +226,30 @@ func (w *world) hold(m *machine.Machine, p fleet.Plan, work source.Work) error {
 			sums = append(sums, sum+"  "+file)
 		}
 		files[sumsFile] = lines(sums)
+		if err := w.offering(m, p); err != nil {
+			return err
+		}
 	}
 	for name, text := range files {
 		if err := machine.WriteFile(m.Path(path.Join(work.Dir, name)), []byte(text), 0o600); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// offering says whether pacman's own databases offer just the versions of a plan. The veto sees to it that they are still the same when pacman begins.
+func (w *world) offering(m *machine.Machine, p fleet.Plan) error {
+	for _, r := range w.conf.repos {
+		list, _, err := readDatabase(m, path.Join(w.conf.sync(), r.name+".db"))
+		if err != nil {
+			return err
+		}
+		for _, c := range p.Changes {
+			other := func(q *pkg) bool { return q.name == c.Name && q.version != c.To }
+			if c.To != "" && c.Origin == r.name && slices.ContainsFunc(list, other) {
+				return &fleet.Unknown{Because: c.Name + " " + c.To + " is not on offer any more", Remedy: "plan again, and approve what is planned now"}
+			}
 		}
 	}
 	return nil

@@ -115,6 +115,30 @@ func TestNothingButTheApprovedPlanIsCarriedOut(t *testing.T) {
 	}
 }
 
+func TestWhatIsOnOfferMustStayAsItWasPlanned(t *testing.T) {
+	l := newLab(t)
+	l.refresh()
+	own := l.synced()
+	p := l.Plan(quick(), fleet.Selection{All: true})
+	t.Run("another version", func(t *testing.T) {
+		approved := p
+		approved.Changes = append([]fleet.Change{}, p.Changes...)
+		approved.Changes[4].To = "1:2.0-9"
+		_, err := quick().Apply(context.Background(), l.Machine(), approved, l.Work())
+		if got, _ := fleet.Explain(err); got != "toy-app 1:2.0-9 is not on offer any more" || l.synced() != own {
+			t.Errorf("%q", got)
+		}
+	})
+	t.Run("a database that changes after the last look", func(t *testing.T) {
+		l.Write("/etc/pacman.d/hooks/00-first.hook", "[Trigger]\nType = Package\nOperation = Upgrade\nTarget = *\n[Action]\nWhen = PreTransaction\n"+
+			"Exec = /bin/sh -c \"echo >>/var/lib/pacman/sync/toys.db\"\n")
+		o := l.CarryOut(quick(), p, l.Work())
+		if len(o.Done) > 0 || !strings.Contains(o.Because, "what is on offer has changed") {
+			t.Errorf("%+v", o)
+		}
+	})
+}
+
 func TestAFailureIsToldAsItIs(t *testing.T) {
 	l := newLab(t, "toy-script")
 	l.refresh()

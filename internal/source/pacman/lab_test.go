@@ -17,7 +17,7 @@ import (
 type lab struct{ *rpmtest.Lab }
 
 // ordinary are the toys that a machine has installed. Those of the second list came because others need them.
-var ordinary, needed = "toy-app toy-conf toy-ignored toy-old linux toy-foreign toy-grouped openssh", "toy-lib"
+var ordinary, needed = "toy-app toy-conf toy-ignored linux toy-foreign toy-grouped openssh", "toy-lib toy-old"
 
 // newLab gives a lab with toys installed, of which newer ones are on offer, and nothing is known of that yet.
 func newLab(t testing.TB, more ...string) lab {
