@@ -5,6 +5,7 @@ package all
 import (
 	"redflag/internal/registry"
 	"redflag/internal/source"
+	"redflag/internal/source/apk"
 	"redflag/internal/source/apt"
 	"redflag/internal/source/docker"
 	"redflag/internal/source/pacman"
@@ -25,6 +26,7 @@ func Sources(opt Options) []source.Source {
 	return []source.Source{
 		apt.Source{Hook: opt.AptHook, StateDir: opt.StateDir},
 		pacman.Source{},
+		apk.Source{},
 		docker.New(opt.Registry, docker.Options{}),
 		docker.NewPodman(opt.Registry, docker.Options{}),
 	}
