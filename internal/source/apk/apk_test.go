@@ -70,6 +70,8 @@ func TestWhatIsNotKnownIsNotCalledUpToDate(t *testing.T) {
 		s := newScripted(t, "v3")
 		s.answers(simulateLine, "(1/2) Upgrading demo-lib (1.0-r0 -> 1.1-r0)\n", "", 0, "")
 		unknown(t, s, "1 of 2 packages")
+		s.answers(simulateLine, "(1/2) Upgrading demo-lib (1.0-r0 -> 1.1-r0)\nOK: 136 KiB in 8 packages\n", "", 0, "")
+		unknown(t, s, "1 of 2 packages")
 		s.answers(simulateLine, "", "", 0, "")
 		unknown(t, s, "0 of 0 packages")
 	})
@@ -212,6 +214,14 @@ func TestAFailureIsToldAsItIs(t *testing.T) {
 		_, err := Source{}.Apply(t.Context(), s.machine(), p, s.work())
 		if got, _ := fleet.Explain(err); !strings.HasPrefix(got, "what it would do now is not what was approved") {
 			t.Errorf("%q", got)
+		}
+	})
+	t.Run("a package that apk has not finished with, of which it said nothing", func(t *testing.T) {
+		s := newScripted(t, "v3")
+		s.write("script/after", s.file("testdata/recorded/installed-after"))
+		s.answers(upgradeLine, "OK: 156 KiB in 9 packages\n", "", 0, `cat "$root/script/after" >"$root/lib/apk/db/installed"`)
+		if o := apply(t, s, s.plan(fleet.Selection{All: true})); o.Succeeded() || o.Because != "apk has not finished with demo-broken" {
+			t.Errorf("%+v", o)
 		}
 	})
 	t.Run("a lock", func(t *testing.T) {

@@ -199,7 +199,8 @@ func failedScripts(said string, done []fleet.Change) map[string]string {
 func because(m *machine.Machine, w source.Work, o fleet.Outcome, said string, failed map[string]string) (because, remedy string) {
 	var code int
 	err := w.Read(m, codeFile, &code)
-	for _, name := range slices.Sorted(maps.Keys(failed)) {
+	if len(failed) > 0 {
+		name := slices.Min(slices.Collect(maps.Keys(failed)))
 		because = "the " + failed[name] + " script of " + name + " failed"
 		if len(o.Missing) == 0 {
 			because += "; its files are installed all the same"
