@@ -53,7 +53,7 @@ func (p *Program) installers(m *machine.Machine, names []string) ([]source.Insta
 		if i, ok := s.(source.Installer); ok && s.Present(m) {
 			list = append(list, i)
 		} else if len(names) > 0 {
-			return nil, &fleet.Unknown{Because: s.Name() + " installs nothing here yet", Remedy: "redflag plan --source apt"}
+			return nil, &fleet.Unknown{Because: s.Name() + " installs nothing here yet", Remedy: "`redflag doctor` says which sources this machine has"}
 		}
 	}
 	if len(list) == 0 {

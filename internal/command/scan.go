@@ -79,7 +79,7 @@ func (p *Program) scan(ctx context.Context, opt scanOptions) error {
 	if len(sources) == 0 {
 		return &fleet.Unknown{
 			Because: "no source of updates that RedFlag knows was found on this machine",
-			Remedy:  "it knows apt, docker and podman; `redflag doctor` says what it looked for",
+			Remedy:  "`redflag doctor` says what it looked for",
 		}
 	}
 	return verdict(scan, opt.exitCode)

@@ -27,9 +27,10 @@ func RPM(t testing.TB) string {
 
 const (
 	// rpmVersion goes up when makeRPM or toys.sh change.
-	rpmVersion = "1"
+	rpmVersion = "2"
 	// makeRPM makes the root $1 from the archive $2, with the packages that the script $3 builds, unless it is there. Debian keeps rpm's database in
-	// the home directory, because its own packages are not rpm's. The packages dnf-plugins-core and zypper do not go together.
+	// the home directory, because its own packages are not rpm's. The packages dnf-plugins-core and zypper do not go together, so that one's plugin for
+	// version locks lies in /srv/versionlock alone.
 	makeRPM = `
 test ! -e "$1.complete" || exit 0
 rm -rf --one-file-system "$1"
@@ -37,6 +38,9 @@ debootstrap --variant=minbase --include=dnf,rpm,zypper,createrepo-c,procps,xz-ut
 mkdir -p "$1/etc/rpm" "$1/etc/yum.repos.d" "$1/etc/zypp/repos.d" "$1/srv/toys"
 echo '%_dbpath /var/lib/rpm' >"$1/etc/rpm/macros"
 cp -L /etc/resolv.conf "$1/etc/resolv.conf"
+chroot "$1" sh -ec 'mkdir /tmp/plugins /srv/versionlock; cd /tmp/plugins; apt-get download -q -o APT::Sandbox::User=root dnf-plugins-core; dpkg-deb -x *.deb all
+	cd all; tar -cf - etc/dnf/plugins/versionlock.* usr/lib/python3/dist-packages/dnf-plugins/versionlock.py usr/lib/python3/dist-packages/dnfpluginscore | tar -C /srv/versionlock -xf -
+	rm -r /tmp/plugins'
 chroot "$1" apt-get clean
 echo "$3" | chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 sh -s
 touch "$1.complete"

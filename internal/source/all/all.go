@@ -1,4 +1,4 @@
-// Package all is the list of every source of updates that RedFlag knows. A new source is one folder beside apt and docker,
+// Package all is the list of every source of updates that RedFlag knows. A new source is one folder beside the others,
 // and one line here.
 package all
 
@@ -7,8 +7,11 @@ import (
 	"redflag/internal/source"
 	"redflag/internal/source/apk"
 	"redflag/internal/source/apt"
+	"redflag/internal/source/dnf"
+	"redflag/internal/source/dnf5"
 	"redflag/internal/source/docker"
 	"redflag/internal/source/pacman"
+	"redflag/internal/source/zypper"
 )
 
 // Options are what sources need from the program.
@@ -25,6 +28,9 @@ type Options struct {
 func Sources(opt Options) []source.Source {
 	return []source.Source{
 		apt.Source{Hook: opt.AptHook, StateDir: opt.StateDir},
+		dnf.Source{},
+		dnf5.Source{},
+		zypper.Source{},
 		pacman.Source{},
 		apk.Source{},
 		docker.New(opt.Registry, docker.Options{}),

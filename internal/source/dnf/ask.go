@@ -141,7 +141,8 @@ func (s Source) ask(ctx context.Context, m *machine.Machine, q request, options 
 	}
 	dir := path.Join(tmp, filepath.Base(made))
 	defer rpm.Gone(m, dir)
-	c, err := s.command(m, dir, q, options...)
+	// A sandbox may keep dnf from its own log. (It keeps root from dnf's lock too; a user has that in /var/tmp.)
+	c, err := s.command(m, dir, q, append(options, "--setopt=logdir="+dir)...)
 	if err != nil {
 		return answer{}, err
 	}

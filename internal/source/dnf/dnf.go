@@ -6,7 +6,6 @@ package dnf
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"slices"
 	"strings"

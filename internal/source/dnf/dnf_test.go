@@ -91,6 +91,15 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 			t.Errorf("%d updates, want %d", len(got.Updates), len(f.Updates))
 		}
 	})
+	t.Run("as anybody, where nothing may be written", func(t *testing.T) {
+		l.User = "nobody"
+		defer func() { l.User = "" }()
+		l.ReadOnly(func() {
+			if got := l.Finding(quick()); len(got.Updates) != len(f.Updates) {
+				t.Errorf("%d updates, want %d", len(got.Updates), len(f.Updates))
+			}
+		})
+	})
 	t.Run("what is excluded is held", func(t *testing.T) {
 		l.Sh("sed -i 's/^best=.*/&\\nexcludepkgs=toy-held/' /etc/dnf/dnf.conf")
 		for _, u := range l.Finding(quick()).Updates {
@@ -366,5 +375,42 @@ func kill(l *rpmtest.Lab) {
 		if root == l.Root && strings.Contains(string(line), "redflag.py") || root == l.Root && strings.Contains(string(line), "request.json") {
 			_ = exec.CommandContext(context.Background(), "kill", "-KILL", filepath.Base(dir)).Run()
 		}
+	}
+}
+
+func TestWhatIsHeldIsShownSoAndNotInstalled(t *testing.T) {
+	l := newLab(t, "toy-conf-*", "toy-held-*")
+	s := quick()
+	hold := func(on bool, names ...string) string {
+		because, _ := fleet.Explain(s.Hold(context.Background(), l.Machine(), names, on))
+		return because
+	}
+	if got := hold(true, "toy-held"); !strings.Contains(got, "its plugin for version locks is not installed") {
+		t.Errorf("without the plugin: %q", got)
+	}
+	l.Sh("cp -r /srv/versionlock/. /")
+	if got := hold(true, "toy-held"); got != "" {
+		t.Fatal(got)
+	}
+	if got := hold(true, "--help"); !strings.Contains(got, "is no name of a package") {
+		t.Errorf("an option: %q", got)
+	}
+	if got := hold(true, "no-such-thing"); got != "no-such-thing is not installed" {
+		t.Errorf("what is not there: %q", got)
+	}
+	if got := rpmtest.Updates(l.Finding(s)); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9 (held)" {
+		t.Error(got)
+	}
+	l.Refused(s, fleet.Selection{Names: []string{"toy-held"}}, "toy-held is on hold: a version lock")
+	p := l.Plan(s, fleet.Selection{All: true})
+	if got := rpmtest.Lines(p.Changes); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" {
+		t.Error(got)
+	}
+	l.Succeeds(s, p)
+	if got := hold(false, "toy-held"); got != "" {
+		t.Fatal(got)
+	}
+	if got := rpmtest.Lines(l.Plan(s, fleet.Selection{All: true}).Changes); got != "upgrade toy-held.noarch 1.0-1.el9 → 1.5-1.el9" {
+		t.Error(got)
 	}
 }

@@ -4,21 +4,12 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/source"
 	"redflag/internal/source/rpm"
-)
-
-const (
-	// lockWait is how long an installation waits for another program that is at work on the packages.
-	lockWait = 5 * time.Minute
-	// lockPause is how often it looks again.
-	lockPause = 2 * time.Second
 )
 
 // Fetch implements source.Installer. What is fetched stays in dnf's cache.
@@ -61,29 +52,10 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 	if _, err := rpm.Remember(ctx, m, p, w); err != nil {
 		return fleet.Outcome{}, err
 	}
-	if err := s.patiently(ctx, m, w, c); err != nil {
+	if err := rpm.Patiently(ctx, m, w, c, s.LockWait, "already locked by"); err != nil {
 		return fleet.Outcome{}, err
 	}
 	return s.Settle(ctx, m, p, w)
-}
-
-// patiently carries a command out, again while another program has dnf's lock.
-func (s Source) patiently(ctx context.Context, m *machine.Machine, w source.Work, c machine.Command) error {
-	wait := s.LockWait
-	if wait == 0 {
-		wait = lockWait
-	}
-	deadline := time.Now().Add(wait)
-	for {
-		if err := rpm.Carry(ctx, m, w, c); err != nil {
-			return err
-		}
-		log, err := rpm.LastRun(m, w)
-		if err != nil || !strings.Contains(log, "already locked by") || time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(lockPause)
-	}
 }
 
 // Settle implements source.Installer.
@@ -130,28 +102,7 @@ func (s Source) keep(ctx context.Context, m *machine.Machine, p fleet.Plan, w so
 // Repair implements source.Repairer: what an interrupted installation left in two versions is removed in its older one.
 func (s Source) Repair(ctx context.Context, m *machine.Machine, w source.Work) (fleet.Outcome, error) {
 	p := fleet.NewPlan(s.Name(), fleet.Selection{}, m.Now())
-	name := program(m)
-	if name == "" {
-		return fleet.Outcome{}, errYum
-	}
-	installed, err := rpm.Remember(ctx, m, p, w)
-	if err != nil {
-		return fleet.Outcome{}, err
-	}
-	twice := rpm.Duplicates(installed, rpm.SideBySide)
-	if len(twice) == 0 {
-		return fleet.NewOutcome(), nil
-	}
-	older := rpm.Older(installed, twice)
-	// The newer one's files are in place: only the older one's entry and what is its alone goes. Its scripts ran, or will not any more.
-	args := []string{"-e", "--nodeps", "--noscripts", "--notriggers", "--"}
-	for _, one := range older {
-		args = append(args, one.String())
-	}
-	if err := rpm.Carry(context.WithoutCancel(ctx), m, w, machine.Command{Name: "rpm", Args: args}); err != nil {
-		return fleet.Outcome{}, err
-	}
-	return s.Settle(ctx, m, p, w)
+	return rpm.Repair(ctx, m, p, w, rpm.SideBySide, refusals...)
 }
 
 // Hold implements source.Holder, by dnf's plugin for version locks.
@@ -164,21 +115,8 @@ func (s Source) Hold(ctx context.Context, m *machine.Machine, names []string, ho
 	if !hold {
 		word = "delete"
 	}
-	for _, n := range names {
-		if !rpm.ValidName(n) {
-			return fmt.Errorf("%q is no name of a package", fleet.Plain(n))
-		}
-	}
-	if hold {
-		installed, err := rpm.Installed(ctx, m)
-		if err != nil {
-			return err
-		}
-		for _, n := range names {
-			if !slices.ContainsFunc(installed, func(p rpm.Package) bool { return p.Name == n }) {
-				return &fleet.Unknown{Because: n + " is not installed", Remedy: "redflag list shows what is"}
-			}
-		}
+	if err := rpm.Holdable(ctx, m, names, hold); err != nil {
+		return err
 	}
 	result, err := m.Run(ctx, machine.Command{Name: name, Args: append([]string{"-q", "-C", "versionlock", word}, names...)})
 	if err != nil {

@@ -41,10 +41,7 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	if err != nil {
 		p.Warnings = append(p.Warnings, "which of these are for security is not known")
 	}
-	newest := rpm.Newest(installed)
-	rpm.MarkSecurity(&p, advisories, newest)
-	p.Reboot = rpm.RebootFor(p, advisories, newest)
-	p.ConfigFiles = rpm.ChangedConfigFiles(ctx, m, p)
+	rpm.Foresee(ctx, m, &p, installed, advisories, "/var/cache/dnf")
 	return p, rpm.Guard(m, p, "dnf upgrade --assumeno")
 }
 

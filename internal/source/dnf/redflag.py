@@ -65,7 +65,7 @@ class Command(dnf.cli.Command):
         demands = self.cli.demands
         demands.sack_activation = True
         demands.available_repos = True
-        demands.resolving = self.request['mode'] in ('plan', 'apply')
+        demands.resolving = self.request['mode'] != 'keep'  # dnf's version locks count only where something is resolved
         demands.root_user = self.request['mode'] == 'apply'
         demands.allow_erasing = False
         conf = self.base.conf
@@ -196,6 +196,8 @@ class Command(dnf.cli.Command):
             self.base.package_upgrade(pkg)
 
     def resolved(self):
+        if self.request['mode'] == 'scan':
+            raise dnf.exceptions.Error('redflag: planned')
         self.answer['transaction'] = self.transaction()
         self.write()
         if self.request['mode'] == 'plan':

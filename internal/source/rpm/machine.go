@@ -35,8 +35,5 @@ func HasProgram(m *machine.Machine, names ...string) bool {
 	return false
 }
 
-// ValidName says whether a name may stand on a command line.
-func ValidName(name string) bool { return nameText.MatchString(name) }
-
 // Root says whether we run as root, who alone may change packages.
 func Root(*machine.Machine) bool { return os.Geteuid() == 0 }

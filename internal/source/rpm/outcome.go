@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
@@ -51,6 +52,32 @@ func Carry(ctx context.Context, m *machine.Machine, w source.Work, c machine.Com
 		return err
 	}
 	return WriteJSON(m, path.Join(w.Dir, codeFile), code)
+}
+
+const (
+	// lockWait is how long an installation waits for another program that is at work on the packages.
+	lockWait = 5 * time.Minute
+	// lockPause is how often it looks again.
+	lockPause = 2 * time.Second
+)
+
+// Patiently carries a command out, again while it says that another program has the packages locked, which it does before it changes anything. It
+// waits so long, five minutes where that is 0.
+func Patiently(ctx context.Context, m *machine.Machine, w source.Work, c machine.Command, wait time.Duration, busy string) error {
+	if wait == 0 {
+		wait = lockWait
+	}
+	deadline := time.Now().Add(wait)
+	for {
+		if err := Carry(ctx, m, w, c); err != nil {
+			return err
+		}
+		log, err := LastRun(m, w)
+		if err != nil || !strings.Contains(log, busy) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(lockPause)
+	}
 }
 
 // Reason is a message of a package manager, in the C locale, and what it means to a person. Its texts may use what the pattern's groups matched.

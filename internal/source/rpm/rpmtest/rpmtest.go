@@ -55,6 +55,22 @@ func (l *Lab) mountProc() {
 	l.Cleanup(func() { _ = exec.Command("umount", "--lazy", l.Path("/proc")).Run() }) //nolint:noctx // the test's context has ended
 }
 
+// ReadOnly does something while nothing but /tmp and /var/tmp may be written in the lab, as in a sandboxed service.
+func (l *Lab) ReadOnly(do func()) {
+	l.Helper()
+	mount := func(args ...string) {
+		if out, err := exec.CommandContext(context.Background(), "mount", args...).CombinedOutput(); err != nil {
+			l.Fatalf("mount %v: %v: %s", args, err, out)
+		}
+	}
+	mount("--rbind", l.Root, l.Root)
+	defer func() { _ = exec.Command("umount", "--lazy", "--recursive", l.Root).Run() }() //nolint:noctx // whatever became of the test
+	mount("-o", "remount,ro,bind", l.Root)
+	mount("-t", "tmpfs", "tmpfs", l.Path("/tmp"))
+	mount("-t", "tmpfs", "tmpfs", l.Path("/var/tmp"))
+	do()
+}
+
 // Path gives a file's place on this computer.
 func (l *Lab) Path(name string) string { return filepath.Join(l.Root, name) }
 
