@@ -14,7 +14,6 @@ import (
 	"redflag/internal/access"
 	"redflag/internal/api"
 	"redflag/internal/store"
-	"redflag/internal/wire"
 )
 
 // remote is a root whose agent a server asks.
@@ -79,66 +78,86 @@ func (f *remote) ask(method, path string, body, into any) int {
 	return resp.StatusCode
 }
 
-type given struct {
-	Order  wire.OrderID `json:"order"`
-	Detail string       `json:"detail"`
+// asked is what a server answers to what is asked of it.
+type asked struct {
+	Rollout store.RolloutID `json:"rollout"`
+	Jobs    []api.JobRef    `json:"jobs"`
+	Detail  string          `json:"detail"`
 }
 
-// ended waits until an order has ended.
-func (f *remote) ended(id wire.OrderID) (o api.WholeOrder) {
+// job gives the host's job of a rollout, whole.
+func (f *remote) job(r store.RolloutID) (j store.WholeJob) {
 	f.Helper()
-	f.until("the order ends", func() bool {
-		f.ask("GET", fmt.Sprintf("/orders/%d", id), nil, &o)
-		return o.State != wire.Waiting && o.State != wire.Running
-	})
-	return o
+	var list struct{ Items []store.Job }
+	f.ask("GET", fmt.Sprintf("/rollouts/%d/jobs", r), nil, &list)
+	f.ask("GET", fmt.Sprintf("/jobs/%d", list.Items[0].ID), nil, &j)
+	return j
 }
 
-// plan has the host plan, and gives the order.
-func (f *remote) plan() api.WholeOrder {
+// begin asks something of the host.
+func (f *remote) begin(work map[string]any) store.RolloutID {
 	f.Helper()
-	var g given
-	if status := f.ask("POST", "/hosts/"+f.host+"/plan", map[string]any{"all": true}, &g); status != http.StatusOK {
-		f.Fatalf("%d %s", status, g.Detail)
+	body := map[string]any{"work": work}
+	if work["undo"] == nil {
+		body["hosts"] = []string{f.host}
 	}
-	return f.ended(g.Order)
+	var a asked
+	if status := f.ask("POST", "/rollouts", body, &a); status != http.StatusOK {
+		f.Fatalf("%d %s", status, a.Detail)
+	}
+	return a.Rollout
 }
 
-func (f *remote) approve(id wire.OrderID, digests []string) (given, int) {
+// ended waits until a rollout's job has ended.
+func (f *remote) ended(r store.RolloutID) (j store.WholeJob) {
 	f.Helper()
-	var g given
-	return g, f.ask("POST", fmt.Sprintf("/orders/%d/approve", id), map[string]any{"digests": digests}, &g)
+	f.until("the job ends", func() bool { j = f.job(r); return j.State.Ended() })
+	return j
+}
+
+// plan has the host plan all, and gives the job.
+func (f *remote) plan() (j store.WholeJob) {
+	f.Helper()
+	r := f.begin(map[string]any{"install": map[string]any{"all": true}})
+	f.until("the host has planned", func() bool { j = f.job(r); return j.State != store.JobPlanning })
+	return j
+}
+
+func (f *remote) approve(j store.WholeJob, digest string) (asked, int) {
+	f.Helper()
+	var a asked
+	return a, f.ask("POST", fmt.Sprintf("/jobs/%d/approve", j.ID), map[string]any{"digest": digest}, &a)
 }
 
 func TestAServerInstallsWhatWasApprovedAndTheHostHasTheLastWord(t *testing.T) {
 	f := newRemote(t)
 	f.offer("2", slowly)
 	planned := f.plan()
-	if planned.State != wire.Succeeded || len(planned.Answer.Plans) != 1 || len(planned.Answer.Plans[0].Changes) != 2 || len(planned.Digests) != 1 {
+	if planned.State != store.JobPlanned || len(planned.Plans) != 1 || len(planned.Plans[0].Changes) != 2 || planned.Digest == "" {
 		t.Fatalf("%+v", planned)
 	}
-	t.Logf("planned %d %+v", planned.ID, planned.Digests)
-	if g, status := f.approve(planned.ID, []string{"sha256:other"}); status != http.StatusConflict {
-		t.Errorf("another plan is approved: %d %+v", status, g)
+	if a, status := f.approve(planned, "sha256:other"); status != http.StatusConflict {
+		t.Errorf("another plan is approved: %d %+v", status, a)
 	}
-	refused, _ := f.approve(planned.ID, planned.Digests)
-	if o := f.ended(refused.Order); o.State != wire.Failed || !strings.Contains(o.Because, "the host's policy does not let a server install anything") {
-		t.Errorf("without a policy: %s because %s", o.State, o.Because)
+	f.approve(planned, planned.Digest)
+	if j := f.ended(planned.Rollout); j.State != store.JobFailed || !strings.Contains(j.Because, "the host's policy does not let a server install anything") {
+		t.Errorf("without a policy: %s because %s", j.State, j.Because)
 	}
 
 	f.write("/etc/redflag/policy.toml", "allow = \"all\"\n")
 	planned = f.plan()
-	first, status := f.approve(planned.ID, planned.Digests)
-	if again, _ := f.approve(planned.ID, planned.Digests); status != http.StatusOK || again.Order != first.Order {
-		t.Errorf("a second click is another job: %v, %v", first, again)
+	_, status := f.approve(planned, planned.Digest)
+	first := f.job(planned.Rollout).WorkOrder
+	if _, again := f.approve(planned, planned.Digest); status != http.StatusOK || again != http.StatusOK || f.job(planned.Rollout).WorkOrder != first {
+		t.Errorf("a second click is another order: %d, %d", status, again)
 	}
 	f.until("the slow script runs", func() bool { return f.exists("/tmp/slow") })
 	f.agent.end(syscall.SIGKILL) // and apt goes on
 	f.write("/tmp/go", "")
 	f.start()
-	o := f.ended(first.Order)
-	if o.State != wire.Succeeded || len(o.Answer.Jobs) != 1 || len(o.Answer.Jobs[0].Outcome.Done) != 2 || o.Answer.Jobs[0].State != "succeeded" {
-		t.Errorf("%s because %s: %+v", o.State, o.Because, o.Answer)
+	j := f.ended(planned.Rollout)
+	if j.State != store.JobSucceeded || len(j.Outcomes) != 1 || len(j.Outcomes[0].Outcome.Done) != 2 || j.Outcomes[0].State != "succeeded" {
+		t.Errorf("%s because %s: %+v", j.State, j.Because, j.Outcomes)
 	}
 	if got := f.versions(); got != "2 ii ;2 ii ;" {
 		t.Error(got)
@@ -146,7 +165,7 @@ func TestAServerInstallsWhatWasApprovedAndTheHostHasTheLastWord(t *testing.T) {
 	if n := strings.Count(f.sh("cat /var/log/apt/history.log"), "Upgrade: toy-"); n != 1 {
 		t.Errorf("it ran %d times", n)
 	}
-	if p := f.plan(); len(p.Answer.Plans) != 0 || len(p.Digests) != 0 {
-		t.Errorf("after that: %+v", p.Answer)
+	if j := f.plan(); j.State != store.JobSucceeded || len(j.Plans) != 0 || !strings.Contains(j.Because, "nothing to change") {
+		t.Errorf("after that: %s because %s", j.State, j.Because)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/server"
 	"redflag/internal/store"
+	"redflag/internal/wire"
 )
 
 // Config is what an API is made with.
@@ -101,11 +102,20 @@ func (a *API) imagesAlone() {
 
 // schemaName names a type for clients. A host's facts are no host, an event no change of a plan, and a list is named after what it lists.
 func schemaName(t reflect.Type, hint string) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	switch t {
 	case reflect.TypeFor[fleet.Host]():
 		return "Facts"
 	case reflect.TypeFor[server.Change]():
 		return "ChangeEvent"
+	case reflect.TypeFor[wire.Restart]():
+		return "RestartWork"
+	case reflect.TypeFor[wire.Reboot]():
+		return "RebootWork"
+	case reflect.TypeFor[wire.Job]():
+		return "JobOutcome"
 	}
 	name := huma.DefaultSchemaNamer(t, hint)
 	if item, ok := strings.CutPrefix(name, "Listed"); ok {
@@ -169,9 +179,20 @@ func (a *API) routes() {
 	one(a, access.Administer, "DELETE /hosts/{host}", "Take a host out of the fleet, with all that is known of it", a.forget)
 	one(a, access.Operate, "POST /scans", "Ask many hosts to look at themselves now", a.scanMany)
 	list(a, access.Read, "GET /orders", "What was asked of all hosts, the newest first", a.orders)
-	one(a, access.Operate, "POST /hosts/{host}/plan", "Ask a host what an installation would do", a.plan)
-	one(a, access.Operate, "POST /orders/{order}/approve", "Have a host carry out the plans that it made for an order", a.approve)
 	one(a, access.Read, "GET /orders/{order}", "What became of an order", a.order)
+
+	one(a, access.Operate, "POST /rollouts", "Ask work of hosts: what is planned first waits for an approval then", a.newRollout)
+	list(a, access.Read, "GET /rollouts", "What was asked of one host or many, the newest first", a.rollouts)
+	one(a, access.Read, "GET /rollouts/{rollout}", "A rollout, with what its hosts have planned: in common, and where they differ", a.rollout)
+	list(a, access.Read, "GET /rollouts/{rollout}/jobs", "The jobs of a rollout, by the names of their hosts", a.rolloutJobs)
+	one(a, access.Operate, "POST /rollouts/{rollout}/approve", "Have exactly these plans carried out, once", a.approveRollout)
+	one(a, access.Operate, "POST /rollouts/{rollout}/cancel", "End those jobs of a rollout that have not begun", a.cancelRollout)
+	list(a, access.Read, "GET /jobs", "Jobs on all hosts, by when they last came into a state, the newest first", a.jobs)
+	one(a, access.Read, "GET /jobs/{job}", "A job, with its plans and what became of them", a.job)
+	one(a, access.Operate, "POST /jobs/{job}/approve", "Have exactly these plans of a job carried out, once", a.approveJob)
+	one(a, access.Operate, "POST /jobs/{job}/cancel", "End a job that has not begun", a.cancelJob)
+	one(a, access.Read, "GET /jobs/{job}/lines", "What the tools said while a job was carried out, from a line on", a.lines)
+	a.log()
 
 	list(a, access.Read, "GET /updates", "Updates over all hosts", a.updates)
 	one(a, access.Read, "GET /updates/{update}", "One update over all hosts", a.update)

@@ -40,8 +40,12 @@ var kinds = []struct {
 	{store.ErrTaken, http.StatusConflict},
 	{store.ErrLastAdmin, http.StatusConflict},
 	{store.ErrManyOrders, http.StatusConflict},
-	{store.ErrNoPlan, http.StatusConflict},
-	{server.ErrOtherPlan, http.StatusConflict},
+	{store.ErrNoRollout, http.StatusNotFound},
+	{store.ErrNoJob, http.StatusNotFound},
+	{store.ErrOtherPlan, http.StatusConflict},
+	{store.ErrNothingToUndo, http.StatusConflict},
+	{store.ErrManyHosts, http.StatusUnprocessableEntity},
+	{server.ErrNoHosts, http.StatusUnprocessableEntity},
 }
 
 // told makes an error one for people. What is the server's own fault is logged, and told without its inside.
@@ -49,6 +53,9 @@ func (a *API) told(err error) error {
 	var already huma.StatusError
 	if err == nil || errors.As(err, &already) {
 		return err
+	}
+	if errors.Is(err, store.ErrWork) {
+		return huma.NewError(http.StatusUnprocessableEntity, err.Error())
 	}
 	for _, k := range kinds {
 		if errors.Is(err, k.kind) {

@@ -47,7 +47,7 @@ func (a *API) offerGroups(ctx context.Context, in *groupsInput, p store.Page) ([
 
 type ordersInput struct {
 	Paging
-	State string `query:"state" enum:"waiting,running,failed" doc:"Orders in this state; failed means those that failed, expired or were lost."`
+	State string `query:"state" enum:"waiting,held,running,failed" doc:"Orders in this state; failed means those that failed, expired or were lost."`
 }
 
 func (a *API) orders(ctx context.Context, in *ordersInput, p store.Page) ([]store.OrderOnHost, string, error) {

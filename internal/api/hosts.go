@@ -239,6 +239,10 @@ type OfOrder struct {
 	Order int64 `path:"order" doc:"The order's ID."`
 }
 
+func (a *API) order(ctx context.Context, in *OfOrder) (store.Order, error) {
+	return a.cfg.Store.OneOrder(ctx, wire.OrderID(in.Order))
+}
+
 type labelsInput struct {
 	OfHost
 	Body struct {
@@ -270,7 +274,7 @@ const heartbeat = 25 * time.Second
 // events is the stream of what changes.
 func (a *API) events() {
 	op := operation("read", "GET /events", "What changes, as server-sent events")
-	op.Description += " Each event is called change, and its data names a topic (hosts, orders, tokens, users, apikeys, groups) and, where there are not too many, the " +
+	op.Description += " Each event is called change, and its data names a topic (hosts, orders, jobs, tokens, users, apikeys, groups) and, where there are not too many, the " +
 		"hosts. It carries no data of theirs: ask anew. The stream begins with an event called hello; a reader that misses something loses its stream, and asks for all anew when it is back."
 	schema := a.huma.OpenAPI().Components.Schemas.Schema(typeOf[server.Change](), true, "")
 	op.Responses = map[string]*huma.Response{"200": {Description: "A stream.", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: schema}}}}

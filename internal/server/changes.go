@@ -18,6 +18,7 @@ type Topic string
 const (
 	TopicHosts  Topic = "hosts"
 	TopicOrders Topic = "orders"
+	TopicJobs   Topic = "jobs"
 	TopicTokens Topic = "tokens"
 	TopicUsers  Topic = "users"
 	TopicKeys   Topic = "apikeys"
@@ -180,9 +181,11 @@ func (s *Server) heard(text string) {
 		return
 	}
 	for _, id := range n.Change.Hosts {
-		s.known.drop(id)
-		if n.Change.Topic == TopicOrders {
+		switch n.Change.Topic {
+		case TopicOrders:
 			s.orders.wake(id)
+		case TopicHosts:
+			s.known.drop(id)
 		}
 	}
 	s.changes.publish(n.Change)

@@ -9,6 +9,9 @@ import (
 const (
 	hostRate  = 2 // a second
 	hostBurst = 30
+	// What is said while an order is carried out: a batch of lines a few times a second, and after a night off all that was kept meanwhile.
+	talkRate  = 10
+	talkBurst = 200
 	// Failures of an address that nobody vouches for.
 	guestRate  = 1
 	guestBurst = 20

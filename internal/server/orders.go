@@ -3,9 +3,7 @@ package server
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -96,7 +94,7 @@ func (s *Server) waitForOrders(ctx context.Context, r request, now time.Time) (a
 	if err := r.unpack(&w); err != nil {
 		return nil, err
 	}
-	if err := s.mayWait(ctx, r, w, now); err != nil {
+	if err := s.speaks(ctx, r, w.Session, now); err != nil {
 		return nil, err
 	}
 	patience := min(time.Duration(max(w.Seconds, 0))*time.Second, wire.LongestWait)
@@ -126,13 +124,13 @@ func (s *Server) waitForOrders(ctx context.Context, r request, now time.Time) (a
 	}
 }
 
-// mayWait refuses a session that is not the host's: two machines must not fetch one machine's orders.
-func (s *Server) mayWait(ctx context.Context, r request, w wire.Wait, now time.Time) error {
+// speaks refuses a session that is not the host's: two machines must not fetch one machine's orders, or say what it does.
+func (s *Server) speaks(ctx context.Context, r request, session string, now time.Time) error {
 	h, err := s.known.get(ctx, r.host, now)
-	if err == nil && h.Session != w.Session {
+	if err == nil && h.Session != session {
 		h, err = s.known.readAgain(ctx, r.host, now)
 	}
-	if err == nil && h.Session != w.Session {
+	if err == nil && h.Session != session {
 		return store.ErrLate
 	}
 	return err
@@ -151,6 +149,7 @@ func (s *Server) result(ctx context.Context, r request, now time.Time) (any, err
 		return nil, err
 	}
 	s.changes.note(TopicOrders, r.host)
+	s.changes.note(TopicJobs, r.host)
 	return nil, nil
 }
 
@@ -195,61 +194,6 @@ func (s *Server) Scan(ctx context.Context, id fleet.HostID, scan wire.Scan, by s
 func (c Config) public() ed25519.PublicKey {
 	key, _ := c.OrderKey.Public().(ed25519.PublicKey)
 	return key
-}
-
-// Plan asks a host what an installation would do.
-func (s *Server) Plan(ctx context.Context, id fleet.HostID, sel fleet.Selection, by string) (wire.OrderID, error) {
-	now := s.cfg.Now()
-	o := wire.Order{ID: store.NewOrderID(), Host: id, ExpiresAt: now.Add(orderLife).UTC().Truncate(time.Second), Plan: &wire.Planning{Selection: sel}}
-	signed, err := o.Sign(s.cfg.OrderKey)
-	if err == nil {
-		err = s.cfg.Store.Order(ctx, id, o, signed, by, now)
-	}
-	if err != nil {
-		return 0, err
-	}
-	s.ordered(id)
-	return o.ID, nil
-}
-
-// ErrOtherPlan: what is approved is not what the host has planned.
-var ErrOtherPlan = errors.New("these are not the plans of this order: look at it again, and approve what it has")
-
-// Approve has a host carry out the plans that it made for an order, exactly those that are named by their digests. The approval is signed, and made
-// once: a second one gives the order of the first.
-func (s *Server) Approve(ctx context.Context, plan wire.OrderID, digests []string, by string) (wire.OrderID, fleet.HostID, error) {
-	now := s.cfg.Now()
-	asked, err := s.cfg.Store.OneOrder(ctx, plan)
-	switch {
-	case err != nil:
-		return 0, 0, err
-	case asked.Plan == nil || asked.Answer == nil || asked.State != wire.Succeeded:
-		return 0, 0, store.ErrNoPlan
-	}
-	install := &wire.Install{Plans: []fleet.Plan{}}
-	for _, p := range asked.Answer.Plans {
-		if len(p.Changes) == 0 {
-			continue
-		}
-		if !slices.Contains(digests, p.Digest()) {
-			return 0, 0, ErrOtherPlan
-		}
-		install.Plans = append(install.Plans, p)
-	}
-	if len(install.Plans) == 0 || len(install.Plans) != len(digests) {
-		return 0, 0, ErrOtherPlan
-	}
-	o := wire.Order{ID: store.NewOrderID(), Host: asked.Host, ExpiresAt: now.Add(orderLife).UTC().Truncate(time.Second), Install: install}
-	signed, err := o.Sign(s.cfg.OrderKey)
-	if err != nil {
-		return 0, 0, err
-	}
-	given, err := s.cfg.Store.Approve(ctx, plan, asked.Host, o, signed, by, now)
-	if err != nil {
-		return 0, 0, err
-	}
-	s.ordered(asked.Host)
-	return given, asked.Host, nil
 }
 
 // ordered wakes a host that has something to do.

@@ -53,6 +53,7 @@ type Server struct {
 	guests   *limiter      // of the failures of addresses that nobody vouches for yet
 	newcomer *limiter      // of enrolments, by address
 	hosts    *limiter      // of hosts
+	talkers  *limiter      // of what their tools say
 	stopping chan struct{} // closed when waiting requests should return
 	images   *images
 	// imageAsks are questions about images, by host: so many that a check-in should not have to wait for them.
@@ -76,7 +77,7 @@ func New(cfg Config) *Server {
 	}
 	return &Server{
 		cfg: cfg, name: rand.Text(), known: newKnown(cfg.Store), orders: newOrders(cfg.Store), changes: newChanges(), stopping: make(chan struct{}),
-		guests: newLimiter(guestRate, guestBurst), newcomer: newLimiter(newcomerRate, newcomerBurst), hosts: newLimiter(hostRate, hostBurst),
+		guests: newLimiter(guestRate, guestBurst), newcomer: newLimiter(newcomerRate, newcomerBurst), hosts: newLimiter(hostRate, hostBurst), talkers: newLimiter(talkRate, talkBurst),
 		images: newImages(cfg), imageAsks: newLimiter(imagesRate, imagesBurst),
 	}
 }
@@ -89,6 +90,7 @@ func (s *Server) Agents() http.Handler {
 	mux.Handle("POST "+wire.PathReport, s.asHost(s.report))
 	mux.Handle("POST "+wire.PathOrders, s.asHost(s.waitForOrders))
 	mux.Handle("POST "+wire.PathResults, s.asHost(s.result))
+	mux.Handle("POST "+wire.PathProgress, s.asHostWithin(s.talkers, s.progress))
 	mux.Handle("POST "+wire.PathLeave, s.asHost(s.leave))
 	mux.Handle("POST "+wire.PathImages, s.asHostWithin(s.imageAsks, s.askImages))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, errNoRoute) })

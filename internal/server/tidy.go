@@ -17,7 +17,12 @@ func (s *Server) tidy(ctx context.Context) error {
 	if err != nil || !ours {
 		return err
 	}
-	err = errors.Join(s.cfg.Store.ExpireOrders(ctx, now), s.cfg.Store.Tidy(ctx, s.cfg.Keep, now))
+	hosts, err := s.cfg.Store.ExpireOrders(ctx, now)
+	for _, id := range hosts {
+		s.changes.note(TopicOrders, id)
+		s.changes.note(TopicJobs, id)
+	}
+	err = errors.Join(err, s.cfg.Store.Tidy(ctx, s.cfg.Keep, now))
 	// Each turn is a holder of its own, so that none gets this lease before it has run out.
 	due, leaseErr := s.cfg.Store.Lease(ctx, "tidy packages", rand.Text(), now, now.Add(tidyPackagesEvery))
 	if due {

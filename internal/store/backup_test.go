@@ -35,7 +35,7 @@ func fill(t *testing.T, s *Store) {
 		t.Fatal(err)
 	}
 	give(t, s, id)
-	err6 := s.inTx(t.Context(), func(c conn) error { return saveAnswer(t.Context(), c, wire.Result{Order: 1, Answer: &wire.Answer{}}) })
+	err6 := s.inTx(t.Context(), func(c conn) error { return saveAnswer(t.Context(), c, 1, &wire.Answer{}) })
 	_, err5 := s.NewChallenge(t.Context(), []byte("{}"), noon.Add(time.Hour))
 	u, err := s.NewUser(t.Context(), "anna", access.Admin, "", noon)
 	if err != nil {

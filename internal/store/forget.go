@@ -19,6 +19,15 @@ func (s *Store) Forget(ctx context.Context, id fleet.HostID) error {
 		if err := w.leave(ctx); err != nil {
 			return err
 		}
+		for _, query := range []string{
+			`DELETE FROM job_lines WHERE job_id IN (SELECT id FROM jobs WHERE host_id = $1)`,
+			`DELETE FROM jobs WHERE host_id = $1`, // before its orders, as everybody locks them
+			`DELETE FROM answers WHERE order_id IN (SELECT id FROM orders WHERE host_id = $1)`,
+		} {
+			if _, err := c.exec(ctx, query, id); err != nil {
+				return err
+			}
+		}
 		for _, table := range []string{"updates", "findings", "checks", "containers", "history", "labels", "orders"} {
 			if _, err := c.exec(ctx, `DELETE FROM `+table+` WHERE host_id = $1`, id); err != nil {
 				return err

@@ -176,13 +176,9 @@ func (f *filled) writes() map[string]func() error {
 		"Seen": func() error {
 			return f.Seen(f.ctx, map[fleet.HostID]Seen{f.host: {At: noon.Add(time.Hour), Scanned: map[string]int64{"apt": noon.Unix() * 2}}})
 		},
-		"Order":  func() error { return missing(f.Order(f.ctx, 1, wire.Order{}, wire.SignedOrder{}, "", noon), ErrNoHost) },
-		"Result": func() error { return f.Result(f.ctx, f.host, wire.Result{Order: f.order, State: wire.Running}, noon) },
-		"Approve": func() error {
-			_, e := f.Approve(f.ctx, 1, f.host, wire.Order{}, wire.SignedOrder{}, "", noon)
-			return missing(e, ErrNoPlan)
-		},
-		"ExpireOrders":  func() error { return f.ExpireOrders(f.ctx, noon) },
+		"Order":         func() error { return missing(f.Order(f.ctx, 1, wire.Order{}, wire.SignedOrder{}, "", noon), ErrNoHost) },
+		"Result":        func() error { return f.Result(f.ctx, f.host, wire.Result{Order: f.order, State: wire.Running}, noon) },
+		"ExpireOrders":  func() error { _, e := f.ExpireOrders(f.ctx, noon); return e },
 		"NewUser":       func() error { _, e := f.NewUser(f.ctx, "bert", access.Admin, "", noon); return e },
 		"SetPassword":   func() error { return f.SetPassword(f.ctx, f.user.ID, "x") },
 		"SetRole":       func() error { return missing(f.SetRole(f.ctx, 1, access.Viewer), ErrNoUser) },

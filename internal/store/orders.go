@@ -16,10 +16,17 @@ import (
 type Order struct {
 	ID   wire.OrderID `json:"id"`
 	Host fleet.HostID `json:"host"`
+	// Job is whose delivery it is; absent for an order of its own.
+	Job JobID `json:"job,omitempty"`
 	// Exactly one of these is set.
 	Scan    *wire.Scan     `json:"scan,omitempty"`
 	Plan    *wire.Planning `json:"plan,omitempty"`
 	Install *Installation  `json:"install,omitempty"`
+	Hold    *wire.Hold     `json:"hold,omitempty"`
+	Restart *wire.Restart  `json:"restart,omitempty"`
+	Reboot  *wire.Reboot   `json:"reboot,omitempty"`
+	Repair  *wire.Repair   `json:"repair,omitempty"`
+	Cancel  *wire.Cancel   `json:"cancel,omitempty"`
 
 	State wire.State `json:"state"`
 	// Because says why it failed; empty when it did not.
@@ -29,10 +36,6 @@ type Order struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	// ChangedAt is when it came into its state.
 	ChangedAt time.Time `json:"changed_at"`
-	// Answer is what the host had to say of it. It is given with one order, and not in lists.
-	Answer *wire.Answer `json:"answer,omitempty"`
-	// Approved is the order that carries out the plans of this one; absent while nobody has approved them, and in lists.
-	Approved wire.OrderID `json:"approved,omitempty"`
 }
 
 // Installation is what an order to install is about.
@@ -60,7 +63,7 @@ func (s *Store) Order(ctx context.Context, id fleet.HostID, o wire.Order, signed
 		if _, err := lockHost(ctx, c, id); err != nil {
 			return err
 		}
-		return insertOrder(ctx, c, id, o, body, by, now)
+		return insertOrder(ctx, c, newOrder{order: o, body: body, by: by}, now)
 	})
 	if err != nil {
 		return fmt.Errorf("give an order to %s: %w", id, err)
@@ -68,51 +71,26 @@ func (s *Store) Order(ctx context.Context, id fleet.HostID, o wire.Order, signed
 	return nil
 }
 
-// insertOrder keeps an order of a host that is locked.
-func insertOrder(ctx context.Context, c conn, id fleet.HostID, o wire.Order, body []byte, by string, now time.Time) error {
+// newOrder is an order on its way into the table.
+type newOrder struct {
+	order wire.Order
+	body  []byte // signed
+	by    string
+	job   JobID
+}
+
+// insertOrder keeps an order of a host that is locked, or whose job is.
+func insertOrder(ctx context.Context, c conn, o newOrder, now time.Time) error {
 	var waiting int
-	if err := c.one(ctx, []any{&waiting}, `SELECT COUNT(*) FROM orders WHERE state = $1 AND host_id = $2`, string(wire.Waiting), id); err != nil {
+	if err := c.one(ctx, []any{&waiting}, `SELECT COUNT(*) FROM orders WHERE state = $1 AND host_id = $2`, string(wire.Waiting), o.order.Host); err != nil {
 		return err
 	}
 	if waiting >= maxWaiting {
 		return ErrManyOrders
 	}
-	_, err := c.exec(ctx, `INSERT INTO orders (id, host_id, state, body, because, created_at, created_by, expires_at, changed_at)
-		VALUES ($1, $2, $3, $4, '', $5, $6, $7, $5)`, int64(o.ID), id, string(wire.Waiting), string(body), now.UnixMilli(), by, millis(o.ExpiresAt))
+	_, err := c.exec(ctx, `INSERT INTO orders (id, host_id, state, body, because, created_at, created_by, expires_at, changed_at, job_id, given_at)
+		VALUES ($1, $2, $3, $4, '', $5, $6, $7, $5, $8, 0)`, int64(o.order.ID), o.order.Host, string(wire.Waiting), string(o.body), now.UnixMilli(), o.by, millis(o.order.ExpiresAt), int64(o.job))
 	return err
-}
-
-// ErrNoPlan: an order has no plans that could be approved.
-var ErrNoPlan = errors.New("there is no such plan: ask the host for one")
-
-// Approve keeps the order that carries out the plans of another one, once: who approves them again gets the order that there is.
-func (s *Store) Approve(ctx context.Context, plan wire.OrderID, id fleet.HostID, o wire.Order, signed wire.SignedOrder, by string, now time.Time) (wire.OrderID, error) {
-	body, err := json.Marshal(signed)
-	if err != nil {
-		return 0, err
-	}
-	given := o.ID
-	err = s.inTx(ctx, func(c conn) error {
-		if _, err := lockHost(ctx, c, id); err != nil {
-			return err
-		}
-		var before int64
-		if err := c.one(ctx, []any{&before}, `SELECT a.approved FROM answers AS a JOIN orders AS o ON o.id = a.order_id WHERE a.order_id = $1 AND o.host_id = $2`, int64(plan), id); err != nil {
-			return notFound(err, ErrNoPlan)
-		}
-		if before != 0 {
-			given = wire.OrderID(before)
-			return nil
-		}
-		if _, err := c.exec(ctx, `UPDATE answers SET approved = $1 WHERE order_id = $2`, int64(o.ID), int64(plan)); err != nil {
-			return err
-		}
-		return insertOrder(ctx, c, id, o, body, by, now)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("approve a plan of %s: %w", id, err)
-	}
-	return given, nil
 }
 
 // WaitingHosts names the hosts that have orders to fetch.
@@ -127,84 +105,54 @@ func (s *Store) WaitingHosts(ctx context.Context) (map[fleet.HostID]bool, error)
 	return hosts, err
 }
 
-// WaitingOrders gives what a host has not begun, oldest first.
+// maxGiven bounds the bytes of the orders that a host is given at once: an agent reads 4 MiB. One is given however large it is.
+const maxGiven = 3 << 20
+
+// WaitingOrders gives what a host has not begun, oldest first, and notes that it was given. An order that somebody wishes to end is not given: the host is told
+// by the order of that wish alone.
 func (s *Store) WaitingOrders(ctx context.Context, id fleet.HostID, now time.Time) ([]wire.SignedOrder, error) {
-	return bodies[wire.SignedOrder](ctx, s.reader(), `SELECT body FROM orders WHERE state = $1 AND host_id = $2 AND expires_at > $3 ORDER BY created_at, id`,
-		string(wire.Waiting), id, now.UnixMilli())
+	var list []wire.SignedOrder
+	err := s.inTx(ctx, func(c conn) error {
+		list = []wire.SignedOrder{}
+		var ids []int64
+		size := 0
+		if err := c.all(ctx, func(scan func(...any) error) error {
+			var order int64
+			var body string
+			if err := scan(&order, &body); err != nil {
+				return err
+			}
+			if size += len(body); size > maxGiven && len(list) > 0 {
+				return nil
+			}
+			var signed wire.SignedOrder
+			err := json.Unmarshal([]byte(body), &signed)
+			ids, list = append(ids, order), append(list, signed)
+			return err
+		}, `SELECT id, body FROM orders AS o WHERE state = $1 AND host_id = $2 AND expires_at > $3
+			AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.id = o.job_id AND j.work_order = o.id AND j.cancel_order <> 0) ORDER BY created_at, id`+c.forUpdate(),
+			string(wire.Waiting), id, now.UnixMilli()); err != nil || len(ids) == 0 {
+			return err
+		}
+		_, err := c.exec(ctx, `UPDATE orders SET given_at = $1 WHERE id IN (`+numbers(ids)+`) AND given_at = 0`, now.UnixMilli())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("give %s its orders: %w", id, err)
+	}
+	return list, nil
 }
 
 // ErrNoOrder: there is no such order of this host.
 var ErrNoOrder = errors.New("no such order")
 
-// Result notes what became of an order, as its host says. An order that has ended stays as it is: a result that comes late or twice
-// changes nothing.
-func (s *Store) Result(ctx context.Context, id fleet.HostID, r wire.Result, now time.Time) error {
-	err := s.inTx(ctx, func(c conn) error {
-		var state wire.State
-		err := c.one(ctx, []any{&state}, `SELECT state FROM orders WHERE id = $1 AND host_id = $2`+c.forUpdate(), int64(r.Order), id)
-		if err != nil {
-			return notFound(err, ErrNoOrder)
-		}
-		if !follows(state, r.State) {
-			return nil
-		}
-		if _, err := c.exec(ctx, `UPDATE orders SET state = $1, because = $2, changed_at = $3 WHERE id = $4`, string(r.State), r.Because, now.UnixMilli(), int64(r.Order)); err != nil {
-			return err
-		}
-		return saveAnswer(ctx, c, r)
-	})
-	if err != nil {
-		return fmt.Errorf("note the result of an order: %w", err)
-	}
-	return nil
-}
-
-func saveAnswer(ctx context.Context, c conn, r wire.Result) error {
-	if r.Answer == nil {
-		return nil
-	}
-	body, err := json.Marshal(r.Answer)
-	if err != nil {
-		return err
-	}
-	_, err = c.exec(ctx, `INSERT INTO answers (order_id, body, approved) VALUES ($1, $2, 0) ON CONFLICT (order_id) DO UPDATE SET body = excluded.body`, int64(r.Order), string(body))
-	return err
-}
-
-// follows says whether a host may bring an order from one state to another. One that was given up as lost may yet turn up.
-func follows(from, to wire.State) bool {
-	switch from {
-	case wire.Waiting:
-		return true
-	case wire.Running, wire.Lost:
-		return to != wire.Running
-	}
-	return false
-}
-
-// lostAfter is how long after its expiry an order that was begun is given up.
-const lostAfter = time.Hour
-
-// ExpireOrders ends the orders that no host fetched in time, and those that were begun and of which nothing was heard.
-func (s *Store) ExpireOrders(ctx context.Context, now time.Time) error {
-	return s.inTx(ctx, func(c conn) error {
-		if _, err := c.exec(ctx, `UPDATE orders SET state = $1, because = 'the host did not come for it in time', changed_at = $2 WHERE state = $3 AND expires_at <= $2`,
-			string(wire.Expired), now.UnixMilli(), string(wire.Waiting)); err != nil {
-			return err
-		}
-		_, err := c.exec(ctx, `UPDATE orders SET state = $1, because = 'the host began it, and has not said what became of it', changed_at = $2
-			WHERE state = $3 AND expires_at <= $4`, string(wire.Lost), now.UnixMilli(), string(wire.Running), now.Add(-lostAfter).UnixMilli())
-		return err
-	})
-}
-
-const orderColumns = `id, host_id, state, body, because, created_at, created_by, expires_at, changed_at`
+const orderColumns = `id, host_id, state, body, because, created_at, created_by, expires_at, changed_at, job_id`
 
 func scanOrder(scan func(...any) error) (Order, error) {
 	var o Order
 	var id, created, expires, changed int64
 	var body string
-	if err := scan(&id, &o.Host, &o.State, &body, &o.Because, &created, &o.CreatedBy, &expires, &changed); err != nil {
+	if err := scan(&id, &o.Host, &o.State, &body, &o.Because, &created, &o.CreatedBy, &expires, &changed, &o.Job); err != nil {
 		return o, err
 	}
 	o.ID, o.CreatedAt, o.ExpiresAt, o.ChangedAt = wire.OrderID(id), moment(created), moment(expires), moment(changed)
@@ -214,7 +162,7 @@ func scanOrder(scan func(...any) error) (Order, error) {
 		return o, err
 	}
 	err := json.Unmarshal(signed.Order, &order)
-	o.Scan, o.Plan = order.Scan, order.Plan
+	o.Scan, o.Plan, o.Hold, o.Restart, o.Reboot, o.Repair, o.Cancel = order.Scan, order.Plan, order.Hold, order.Restart, order.Reboot, order.Repair, order.Cancel
 	if i := order.Install; i != nil {
 		o.Install = &Installation{Sources: []string{}}
 		for _, p := range i.Plans {
@@ -248,18 +196,7 @@ func (s *Store) OneOrder(ctx context.Context, id wire.OrderID) (Order, error) {
 	if err == nil && !found {
 		err = notFound(sql.ErrNoRows, ErrNoOrder)
 	}
-	if err != nil {
-		return o, err
-	}
-	return o, s.reader().all(ctx, func(scan func(...any) error) error {
-		var body string
-		var approved int64
-		if err := scan(&body, &approved); err != nil {
-			return err
-		}
-		o.Answer, o.Approved = &wire.Answer{}, wire.OrderID(approved)
-		return json.Unmarshal([]byte(body), o.Answer)
-	}, `SELECT body, approved FROM answers WHERE order_id = $1`, int64(id))
+	return o, err
 }
 
 // OrderOnHost is an order, with the name of its host.
@@ -295,7 +232,7 @@ func (s *Store) AllOrders(ctx context.Context, f OrderFilter, p Page) (orders []
 		on.Order = o
 		rows = append(rows, on)
 		return err
-	}, `SELECT o.id, o.host_id, o.state, o.body, o.because, o.created_at, o.created_by, o.expires_at, o.changed_at, h.name FROM orders AS o JOIN hosts AS h ON h.id = o.host_id`+
+	}, `SELECT o.id, o.host_id, o.state, o.body, o.because, o.created_at, o.created_by, o.expires_at, o.changed_at, o.job_id, h.name FROM orders AS o JOIN hosts AS h ON h.id = o.host_id`+
 		l.page(p, key, true, "o.changed_at", "o.id"), l.args...); err != nil {
 		return nil, "", fmt.Errorf("list orders: %w", err)
 	}

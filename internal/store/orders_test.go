@@ -72,7 +72,7 @@ func TestOrdersThatNobodyComesForEnd(t *testing.T) {
 		if err := s.Result(t.Context(), a, wire.Result{Order: begun, State: wire.Running}, noon); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.ExpireOrders(t.Context(), noon.Add(3*time.Hour)); err != nil {
+		if _, err := s.ExpireOrders(t.Context(), noon.Add(3*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		for id, want := range map[wire.OrderID]wire.State{waits: wire.Expired, begun: wire.Lost} {

@@ -25,8 +25,10 @@ type Summary struct {
 	Images map[fleet.Answer]int `json:"images"`
 	// SecurityAge counts the security updates that are pending on hosts, by how long the first host has had each on offer.
 	SecurityAge Age `json:"security_age"`
-	// Orders counts what was asked of hosts and has not ended, and what has failed lately.
-	Orders Work `json:"orders"`
+	// Orders counts the orders that are no job's: those that have not ended, and what has failed lately.
+	Orders OrderCount `json:"orders"`
+	// Jobs counts the jobs that have not ended, and what has failed lately.
+	Jobs JobCount `json:"jobs"`
 }
 
 // Age counts things by how long they are there.
@@ -37,8 +39,8 @@ type Age struct {
 	Older int `json:"older"` // 30 days and more
 }
 
-// Work counts orders.
-type Work struct {
+// OrderCount counts orders.
+type OrderCount struct {
 	Waiting int `json:"waiting"`
 	Running int `json:"running"`
 	// Failed counts those that failed, expired or were lost within a day.
@@ -62,6 +64,9 @@ func (s *Store) Summary(ctx context.Context, now, stale time.Time) (Summary, err
 			return err
 		}
 		if err := sum.Orders.count(ctx, c, now); err != nil {
+			return err
+		}
+		if err := sum.Jobs.count(ctx, c, now); err != nil {
 			return err
 		}
 		return c.all(ctx, func(scan func(...any) error) error {
@@ -139,7 +144,40 @@ func (a *Age) count(ctx context.Context, c conn, now time.Time) error {
 		FROM offers WHERE security = 1`, before(day), before(7*day), before(30*day))
 }
 
-func (w *Work) count(ctx context.Context, c conn, now time.Time) error {
+// JobCount counts jobs.
+type JobCount struct {
+	Planning int `json:"planning"`
+	// Planned counts those that wait for an approval.
+	Planned int `json:"planned"`
+	// Waiting counts those that are approved, and were not begun.
+	Waiting int `json:"waiting"`
+	Running int `json:"running"`
+	// Failed counts those that failed, were rolled back, expired or became unknown within a day.
+	Failed int `json:"failed"`
+}
+
+func (j *JobCount) count(ctx context.Context, c conn, now time.Time) error {
+	return c.all(ctx, func(scan func(...any) error) error {
+		var state JobState
+		var n int
+		err := scan(&state, &n)
+		switch state {
+		case JobPlanning:
+			j.Planning += n
+		case JobPlanned:
+			j.Planned += n
+		case JobApproved, JobWaiting:
+			j.Waiting += n
+		case JobRunning:
+			j.Running += n
+		default:
+			j.Failed += n
+		}
+		return err
+	}, `SELECT state, COUNT(*) FROM jobs WHERE state IN (`+quoted(openStates[:]...)+`) OR state IN (`+quoted(badStates[:]...)+`) AND changed_at > $1 GROUP BY state`, now.Add(-24*time.Hour).UnixMilli())
+}
+
+func (w *OrderCount) count(ctx context.Context, c conn, now time.Time) error {
 	return c.all(ctx, func(scan func(...any) error) error {
 		var state wire.State
 		var n int
@@ -147,12 +185,12 @@ func (w *Work) count(ctx context.Context, c conn, now time.Time) error {
 		switch state {
 		case wire.Waiting:
 			w.Waiting += n
-		case wire.Running:
+		case wire.Held, wire.Running:
 			w.Running += n
 		default:
 			w.Failed += n
 		}
 		return err
-	}, `SELECT state, COUNT(*) FROM orders WHERE state IN ($1, $2) OR state IN ($3, $4, $5) AND changed_at > $6 GROUP BY state`,
-		string(wire.Waiting), string(wire.Running), string(wire.Failed), string(wire.Expired), string(wire.Lost), now.Add(-24*time.Hour).UnixMilli())
+	}, `SELECT state, COUNT(*) FROM orders WHERE job_id = 0 AND (state IN ($1, $2, $3) OR state IN ($4, $5, $6) AND changed_at > $7) GROUP BY state`,
+		string(wire.Waiting), string(wire.Held), string(wire.Running), string(wire.Failed), string(wire.Expired), string(wire.Lost), now.Add(-24*time.Hour).UnixMilli())
 }

@@ -16,8 +16,10 @@ const (
 	maxHistory = 1_000_000
 	// tidyBatch is how many rows are deleted in one transaction, so that no report waits long.
 	tidyBatch = 5_000
-	// keepOrders is how long an order that has ended is kept.
+	// keepOrders is how long an order or a job that has ended is kept, with its lines.
 	keepOrders = 90 * 24 * time.Hour
+	// maxJobs bounds the jobs that are kept: a fleet of 1,000 hosts that is patched every day for 90 days has 90,000.
+	maxJobs = 100_000
 	// keepTokens is how long a token that has expired is still listed.
 	keepTokens = 30 * 24 * time.Hour
 )
@@ -25,13 +27,17 @@ const (
 // Tidy deletes what is older than it is kept, the oldest first. It keeps the file bounded:
 // SQLite uses the space again.
 func (s *Store) Tidy(ctx context.Context, keep time.Duration, now time.Time) error {
+	if err := s.tidyJobs(ctx, now); err != nil {
+		return fmt.Errorf("tidy jobs: %w", err)
+	}
 	for _, t := range []struct {
 		what, query string
 		args        []any
 	}{
 		{"history", `DELETE FROM history WHERE id IN (SELECT id FROM history WHERE gone_at < $1 ORDER BY gone_at LIMIT $2)`, []any{now.Add(-keep).UnixMilli(), tidyBatch}},
 		{"history", `DELETE FROM history WHERE id IN (SELECT id FROM history ORDER BY gone_at DESC, id DESC LIMIT $1 OFFSET $2)`, []any{tidyBatch, maxHistory}},
-		{"orders", `DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE changed_at < $1 AND state <> 'waiting' AND state <> 'running' ORDER BY changed_at LIMIT $2)`, []any{now.Add(-keepOrders).UnixMilli(), tidyBatch}},
+		{"rollouts", `DELETE FROM rollouts WHERE id IN (SELECT id FROM rollouts AS r WHERE created_at < $1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE rollout_id = r.id) ORDER BY created_at LIMIT $2)`, []any{now.Add(-time.Hour).UnixMilli(), tidyBatch}},
+		{"orders", `DELETE FROM orders WHERE id IN (SELECT id FROM orders WHERE changed_at < $1 AND state NOT IN ('waiting', 'held', 'running') AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = job_id) ORDER BY changed_at LIMIT $2)`, []any{now.Add(-keepOrders).UnixMilli(), tidyBatch}},
 		{"answers", `DELETE FROM answers WHERE order_id IN (SELECT order_id FROM answers AS a WHERE NOT EXISTS (SELECT 1 FROM orders WHERE id = a.order_id) LIMIT $1)`, []any{tidyBatch}},
 		{"tokens", `DELETE FROM tokens WHERE expires_at < $1`, []any{now.Add(-keepTokens).UnixMilli()}},
 		{"logins", `DELETE FROM logins WHERE expires_at < $1`, []any{now.UnixMilli()}},

@@ -97,7 +97,7 @@ export interface paths {
         };
         /**
          * What changes, as server-sent events
-         * @description Needs the right to read. Each event is called change, and its data names a topic (hosts, orders, tokens, users, apikeys, groups) and, where there are not too many, the hosts. It carries no data of theirs: ask anew. The stream begins with an event called hello; a reader that misses something loses its stream, and asks for all anew when it is back.
+         * @description Needs the right to read. Each event is called change, and its data names a topic (hosts, orders, jobs, tokens, users, apikeys, groups) and, where there are not too many, the hosts. It carries no data of theirs: ask anew. The stream begins with an event called hello; a reader that misses something loses its stream, and asks for all anew when it is back.
          */
         get: operations["get-events"];
         put?: never;
@@ -420,6 +420,126 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Jobs on all hosts, by when they last came into a state, the newest first
+         * @description Needs the right to read.
+         */
+        get: operations["get-jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{job}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A job, with its plans and what became of them
+         * @description Needs the right to read.
+         */
+        get: operations["get-jobs-job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{job}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have exactly these plans of a job carried out, once
+         * @description Needs the right to operate.
+         */
+        post: operations["post-jobs-job-approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{job}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a job that has not begun
+         * @description Needs the right to operate.
+         */
+        post: operations["post-jobs-job-cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{job}/lines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the tools said while a job was carried out, from a line on
+         * @description Needs the right to read.
+         */
+        get: operations["get-jobs-job-lines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{job}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All that the tools said while a job was carried out, as a text
+         * @description Needs the right to read.
+         */
+        get: operations["get-jobs-job-log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/labels": {
         parameters: {
             query?: never;
@@ -680,6 +800,110 @@ export interface paths {
          * @description Needs the right to read.
          */
         get: operations["get-packages-hosts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was asked of one host or many, the newest first
+         * @description Needs the right to read.
+         */
+        get: operations["get-rollouts"];
+        put?: never;
+        /**
+         * Ask work of hosts: what is planned first waits for an approval then
+         * @description Needs the right to operate.
+         */
+        post: operations["post-rollouts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{rollout}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A rollout, with what its hosts have planned: in common, and where they differ
+         * @description Needs the right to read.
+         */
+        get: operations["get-rollouts-rollout"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{rollout}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have exactly these plans carried out, once
+         * @description Needs the right to operate.
+         */
+        post: operations["post-rollouts-rollout-approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{rollout}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End those jobs of a rollout that have not begun
+         * @description Needs the right to operate.
+         */
+        post: operations["post-rollouts-rollout-cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/rollouts/{rollout}/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The jobs of a rollout, by the names of their hosts
+         * @description Needs the right to read.
+         */
+        get: operations["get-rollouts-rollout-jobs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -985,6 +1209,10 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        After: {
+            reboot?: boolean;
+            restart_services?: boolean;
+        };
         Age: {
             /** Format: int64 */
             day: number;
@@ -994,6 +1222,14 @@ export interface components {
             older: number;
             /** Format: int64 */
             week: number;
+        };
+        Approval: {
+            /** @description The digest, as the rollout or the job has it: what is approved are exactly the plans that it is of. */
+            digest: string;
+        };
+        Approved: {
+            digest: string;
+            jobs: components["schemas"]["JobRef"][];
         };
         Budget: {
             /** Format: date-time */
@@ -1016,11 +1252,33 @@ export interface components {
             role?: string;
             scope?: string;
         };
+        Cancel: {
+            order: string;
+        };
+        Cancelled: {
+            /** @description Their hosts have them already, and were asked to end them. */
+            asked: components["schemas"]["JobRef"][];
+            /** @description These have begun: what only downloads ends, and what changes its host goes on to its end. */
+            running: components["schemas"]["JobRef"][];
+            /** @description These have ended: no host has begun them, and none will. */
+            stopped: components["schemas"]["JobRef"][];
+        };
         Challenge: {
             challenge: string;
             options: unknown;
         };
         Change: {
+            action: string;
+            arch: string;
+            automatic?: boolean;
+            from: string;
+            image?: string;
+            name: string;
+            origin?: string;
+            security?: boolean;
+            to: string;
+        };
+        ChangeEvent: {
             hosts?: string[];
             topic: string;
         };
@@ -1125,6 +1383,7 @@ export interface components {
             os: string;
             os_id: string;
             os_version: string;
+            policy?: components["schemas"]["Policy"];
             reboot: components["schemas"]["Reboot"];
             restart: components["schemas"]["Restart"];
             virtualisation: string;
@@ -1173,6 +1432,10 @@ export interface components {
             items: components["schemas"]["Group"][];
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
+        };
+        Hold: {
+            hold: boolean;
+            names: string[];
         };
         Host: {
             address: string;
@@ -1242,6 +1505,78 @@ export interface components {
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
         };
+        Installation: {
+            /** Format: int64 */
+            changes: number;
+            sources: string[];
+        };
+        Job: {
+            /** Format: date-time */
+            approved_at?: string;
+            approved_by: string;
+            because: string;
+            cancelled_by: string;
+            cancelling: boolean;
+            /** Format: date-time */
+            changed_at: string;
+            /** Format: int64 */
+            changes: number;
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            digest: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: date-time */
+            heard_at?: string;
+            host: string;
+            host_name: string;
+            /** Format: int64 */
+            id: number;
+            /** Format: int64 */
+            lines: number;
+            /** Format: int64 */
+            percent: number;
+            plan_order?: string;
+            remedy: string;
+            /** Format: int64 */
+            rollout: number;
+            /** @enum {string} */
+            state: "planning" | "planned" | "approved" | "waiting" | "running" | "succeeded" | "failed" | "rolled back" | "cancelled" | "expired" | "unknown";
+            step: string;
+            work: components["schemas"]["Work"];
+            work_order?: string;
+        };
+        JobCount: {
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            planned: number;
+            /** Format: int64 */
+            planning: number;
+            /** Format: int64 */
+            running: number;
+            /** Format: int64 */
+            waiting: number;
+        };
+        JobList: {
+            items: components["schemas"]["Job"][];
+            /** @description Ask for the next page with this as after; absent on the last one. */
+            next?: string;
+        };
+        JobOutcome: {
+            id: string;
+            outcome: components["schemas"]["Outcome"];
+            source: string;
+            state: string;
+        };
+        JobRef: {
+            host: string;
+            host_name: string;
+            /** Format: int64 */
+            job: number;
+            state: string;
+        };
         Key: {
             /** Format: date-time */
             created_at: string;
@@ -1276,6 +1611,14 @@ export interface components {
                 [key: string]: string;
             };
         };
+        Lines: {
+            /** Format: int64 */
+            from: number;
+            lines: string[];
+            /** Format: int64 */
+            next: number;
+            whole: boolean;
+        };
         Login: {
             address: string;
             browser: string;
@@ -1294,6 +1637,10 @@ export interface components {
             items: components["schemas"]["Login"][];
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
+        };
+        MadeRollout: {
+            /** Format: int64 */
+            rollout: number;
         };
         NewKey: {
             /** Format: date-time */
@@ -1328,6 +1675,24 @@ export interface components {
             credential: unknown;
             /** @description How the person calls it: phone. */
             name: string;
+        };
+        NewRolloutInputBody: {
+            /** @description What is done once an installation has succeeded, as far as the host's policy lets it. */
+            after?: components["schemas"]["After"];
+            /**
+             * Format: int64
+             * @description For how long each step is good: to plan, to approve, to begin; 0 for a day.
+             */
+            expires_hours?: number;
+            /**
+             * Format: int64
+             * @description Or all that a group has now, by its ID.
+             */
+            group?: number;
+            /** @description The hosts, by ID. */
+            hosts?: string[];
+            /** @description What is asked of each: one of these. To undo needs no hosts: it is for those of what is undone. */
+            work: components["schemas"]["Work"];
         };
         NewTOTP: {
             image: string;
@@ -1437,6 +1802,7 @@ export interface components {
         };
         Order: {
             because: string;
+            cancel?: components["schemas"]["Cancel"];
             /** Format: date-time */
             changed_at: string;
             /** Format: date-time */
@@ -1444,10 +1810,26 @@ export interface components {
             created_by: string;
             /** Format: date-time */
             expires_at: string;
+            hold?: components["schemas"]["Hold"];
             host: string;
             id: string;
+            install?: components["schemas"]["Installation"];
+            /** Format: int64 */
+            job?: number;
+            plan?: components["schemas"]["Planning"];
+            reboot?: components["schemas"]["RebootWork"];
+            repair?: components["schemas"]["Repair"];
+            restart?: components["schemas"]["RestartWork"];
             scan?: components["schemas"]["Scan"];
             state: string;
+        };
+        OrderCount: {
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            running: number;
+            /** Format: int64 */
+            waiting: number;
         };
         OrderList: {
             items: components["schemas"]["Order"][];
@@ -1456,6 +1838,7 @@ export interface components {
         };
         OrderOnHost: {
             because: string;
+            cancel?: components["schemas"]["Cancel"];
             /** Format: date-time */
             changed_at: string;
             /** Format: date-time */
@@ -1463,9 +1846,17 @@ export interface components {
             created_by: string;
             /** Format: date-time */
             expires_at: string;
+            hold?: components["schemas"]["Hold"];
             host: string;
             host_name: string;
             id: string;
+            install?: components["schemas"]["Installation"];
+            /** Format: int64 */
+            job?: number;
+            plan?: components["schemas"]["Planning"];
+            reboot?: components["schemas"]["RebootWork"];
+            repair?: components["schemas"]["Repair"];
+            restart?: components["schemas"]["RestartWork"];
             scan?: components["schemas"]["Scan"];
             state: string;
         };
@@ -1482,6 +1873,20 @@ export interface components {
             items: components["schemas"]["Ordered"][];
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
+        };
+        Outcome: {
+            because: string;
+            config_files: string[];
+            done: components["schemas"]["Change"][];
+            half_done: string[];
+            missing: components["schemas"]["Change"][];
+            reboot: components["schemas"]["Reboot"];
+            rebooted?: boolean;
+            remedy: string;
+            restart: components["schemas"]["Restart"];
+            restarted: string[];
+            rolled_back: boolean;
+            stopped: string[];
         };
         OwnPasswordInputBody: {
             new: string;
@@ -1540,6 +1945,27 @@ export interface components {
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
         };
+        Plan: {
+            changes: components["schemas"]["Change"][];
+            config_files: string[];
+            /** Format: int64 */
+            disk: number;
+            /** Format: int64 */
+            download: number;
+            /** Format: int64 */
+            free: number;
+            /** Format: date-time */
+            planned_at: string;
+            reboot: components["schemas"]["Reboot"];
+            restart: components["schemas"]["Restart"];
+            selection: components["schemas"]["Selection"];
+            source: string;
+            warnings: string[];
+        };
+        Planning: {
+            selection: components["schemas"]["Selection"];
+            undo?: string;
+        };
         Point: {
             /** Format: date-time */
             at: string;
@@ -1563,14 +1989,49 @@ export interface components {
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
         };
+        Policy: {
+            allow: string;
+            because: string;
+            hours: string;
+            never: string[];
+            only: string[];
+            reboot: boolean;
+            restart: boolean;
+        };
         Reboot: {
             because: string[];
             needed: string;
         };
+        RebootWork: {
+            if_needed?: boolean;
+        };
+        Repair: Record<string, never>;
         Restart: {
             because: string;
             needed: string;
             services: components["schemas"]["Service"][];
+        };
+        RestartWork: {
+            names?: string[];
+        };
+        Rollout: {
+            after: components["schemas"]["After"];
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /** Format: int64 */
+            hosts: number;
+            /** Format: int64 */
+            id: number;
+            jobs: {
+                [key: string]: number;
+            };
+            work: components["schemas"]["Work"];
+        };
+        RolloutList: {
+            items: components["schemas"]["Rollout"][];
+            /** @description Ask for the next page with this as after; absent on the last one. */
+            next?: string;
         };
         Scan: {
             refresh?: boolean;
@@ -1587,6 +2048,20 @@ export interface components {
             refresh?: boolean;
             /** @description Which of them to refresh; all where there are none. */
             sources?: string[];
+        };
+        Selected: {
+            /** @description Every update that an ordinary upgrade would install. */
+            all?: boolean;
+            /** @description Packages, images or containers, by name. */
+            names?: string[];
+            /** @description Those for security. */
+            security?: boolean;
+        };
+        Selection: {
+            all?: boolean;
+            back?: components["schemas"]["Change"][];
+            names?: string[];
+            security?: boolean;
         };
         ServerInfo: {
             budgets: components["schemas"]["Budget"][];
@@ -1637,7 +2112,8 @@ export interface components {
             images: {
                 [key: string]: number;
             };
-            orders: components["schemas"]["Work"];
+            jobs: components["schemas"]["JobCount"];
+            orders: components["schemas"]["OrderCount"];
             /** Format: int64 */
             packages: number;
             reboot: {
@@ -1680,6 +2156,18 @@ export interface components {
             items: components["schemas"]["Token"][];
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
+        };
+        Undo: {
+            /**
+             * Format: int64
+             * @description The job that is taken back.
+             */
+            job?: number;
+            /**
+             * Format: int64
+             * @description Or the rollout all of whose jobs are.
+             */
+            rollout?: number;
         };
         Update: {
             arch: string;
@@ -1728,13 +2216,88 @@ export interface components {
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
         };
+        Variant: {
+            changes: components["schemas"]["Change"][];
+            config_files: string[];
+            /** Format: int64 */
+            disk: number;
+            /** Format: int64 */
+            download: number;
+            hosts: components["schemas"]["JobRef"][];
+            /** @enum {string} */
+            reboot: "yes" | "no" | "unknown";
+            reboot_because: string[];
+            restart: components["schemas"]["Service"][];
+            warnings: string[];
+        };
+        WholeJob: {
+            after: components["schemas"]["After"];
+            /** Format: date-time */
+            approved_at?: string;
+            approved_by: string;
+            because: string;
+            cancelled_by: string;
+            cancelling: boolean;
+            /** Format: date-time */
+            changed_at: string;
+            /** Format: int64 */
+            changes: number;
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            digest: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: date-time */
+            heard_at?: string;
+            host: string;
+            host_name: string;
+            /** Format: int64 */
+            id: number;
+            /** Format: int64 */
+            lines: number;
+            outcomes: components["schemas"]["JobOutcome"][];
+            /** Format: int64 */
+            percent: number;
+            plan_order?: string;
+            plans: components["schemas"]["Plan"][];
+            remedy: string;
+            /** Format: int64 */
+            rollout: number;
+            /** @enum {string} */
+            state: "planning" | "planned" | "approved" | "waiting" | "running" | "succeeded" | "failed" | "rolled back" | "cancelled" | "expired" | "unknown";
+            step: string;
+            work: components["schemas"]["Work"];
+            work_order?: string;
+        };
+        WholeRollout: {
+            after: components["schemas"]["After"];
+            common: components["schemas"]["Change"][];
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            digest: string;
+            /** Format: int64 */
+            hosts: number;
+            /** Format: int64 */
+            id: number;
+            jobs: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            more: number;
+            /** Format: int64 */
+            planned: number;
+            variants: components["schemas"]["Variant"][];
+            work: components["schemas"]["Work"];
+        };
         Work: {
-            /** Format: int64 */
-            failed: number;
-            /** Format: int64 */
-            running: number;
-            /** Format: int64 */
-            waiting: number;
+            hold?: components["schemas"]["Hold"];
+            install?: components["schemas"]["Selected"];
+            reboot?: components["schemas"]["RebootWork"];
+            repair?: components["schemas"]["Repair"];
+            restart?: components["schemas"]["RestartWork"];
+            undo?: components["schemas"]["Undo"];
         };
     };
     responses: never;
@@ -2129,7 +2692,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["Change"];
+                    "text/event-stream": components["schemas"]["ChangeEvent"];
                 };
             };
             /** @description Bad Request */
@@ -3609,6 +4172,480 @@ export interface operations {
             };
         };
     };
+    "get-jobs": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before. */
+                after?: string;
+                /** @description How many items. */
+                limit?: number;
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
+                /** @description Jobs in this state; failed means all that did not succeed (failed, rolled back, expired, unknown), open those that have not ended. */
+                state?: "open" | "planning" | "planned" | "approved" | "waiting" | "running" | "succeeded" | "failed" | "rolled back" | "cancelled" | "expired" | "unknown";
+                /** @description Those of a host, by its ID. */
+                host?: string;
+                /** @description Those of a rollout, by its ID. */
+                rollout?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobList"];
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-jobs-job": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's ID. */
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WholeJob"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-jobs-job-approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's ID. */
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Approval"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approved"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-jobs-job-cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's ID. */
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cancelled"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-jobs-job-lines": {
+        parameters: {
+            query?: {
+                /** @description The number of the first line that is wanted: the next of the answer before. */
+                after?: number;
+                /** @description How many lines. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The job's ID. */
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lines"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-jobs-job-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's ID. */
+                job: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A line each, as it was said. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-labels": {
         parameters: {
             query?: {
@@ -4389,7 +5426,7 @@ export interface operations {
                 /** @description csv and jsonl (an object a line) give the whole list, from after on. */
                 format?: "json" | "csv" | "jsonl";
                 /** @description Orders in this state; failed means those that failed, expired or were lost. */
-                state?: "waiting" | "running" | "failed";
+                state?: "waiting" | "held" | "running" | "failed";
             };
             header?: never;
             path?: never;
@@ -4667,6 +5704,472 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-rollouts": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before. */
+                after?: string;
+                /** @description How many items. */
+                limit?: number;
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutList"];
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRolloutInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeRollout"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-rollouts-rollout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's ID. */
+                rollout: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WholeRollout"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-rollouts-rollout-approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's ID. */
+                rollout: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Approval"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approved"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-rollouts-rollout-cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The rollout's ID. */
+                rollout: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cancelled"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-rollouts-rollout-jobs": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before. */
+                after?: string;
+                /** @description How many items. */
+                limit?: number;
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
+                /** @description Jobs in this state; failed means all that did not succeed (failed, rolled back, expired, unknown), open those that have not ended. */
+                state?: "open" | "planning" | "planned" | "approved" | "waiting" | "running" | "succeeded" | "failed" | "rolled back" | "cancelled" | "expired" | "unknown";
+            };
+            header?: never;
+            path: {
+                /** @description The rollout's ID. */
+                rollout: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobList"];
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
