@@ -17,6 +17,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/source"
 	"redflag/internal/source/rpm"
 )
 
@@ -182,7 +183,7 @@ func (s Source) command(m *machine.Machine, dir string, q request, options ...st
 	if err := machine.WriteFile(m.Path(path.Join(dir, pluginFile)), plugin, 0o600); err != nil {
 		return machine.Command{}, err
 	}
-	if err := rpm.WriteJSON(m, path.Join(dir, requestFile), q); err != nil {
+	if err := (source.Work{Dir: dir}).Write(m, requestFile, q); err != nil {
 		return machine.Command{}, err
 	}
 	args := append([]string{

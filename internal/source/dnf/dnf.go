@@ -68,10 +68,8 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	}
 	advisories, asOf, problem := rpm.ReadAdvisories(ctx, m, said.repositories())
 	f := fleet.Finding{AsOf: asOf, Updates: said.all(rpm.Newest(installed))}
-	for i, u := range f.Updates {
-		f.Updates[i].Security = rpm.Security(advisories.Between(u.Name, u.Arch, u.From, u.To))
-	}
-	return f, errors.Join(problem, said.problems(), rpm.Doubts(f.Updates, advisories, asOf, m.Now()))
+	rpm.Judge(&f, advisories)
+	return f, errors.Join(problem, said.problems(), rpm.Stale(asOf, m.Now()))
 }
 
 // repositories are those that dnf took into account.

@@ -72,8 +72,8 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 	if got := rpmtest.Updates(f); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if f.AsOf.IsZero() {
-		t.Error("the age of what is known is not known")
+	if f.AsOf.IsZero() || f.SecurityUnknown != "" {
+		t.Errorf("as of %v, security is not known: %q", f.AsOf, f.SecurityUnknown)
 	}
 	for _, u := range f.Updates {
 		if u.Name == "toy-broken" && !strings.Contains(u.BlockedBecause, "nothing provides nobody-has-this") {
@@ -123,8 +123,8 @@ func TestWhatIsNotKnownIsNotCalledUpToDate(t *testing.T) {
 	t.Run("no advisory data", func(t *testing.T) {
 		l.Sh("mkdir /srv/toys/plain && cp /srv/toys/updates/*.rpm /srv/toys/plain && createrepo_c -q /srv/toys/plain && sed -i 's,toys/updates,toys/plain,' /etc/yum.repos.d/toys.repo")
 		refresh(l)
-		if f := l.Unknown(quick(), "which of the updates from updates are for security is not known: no advisory data there"); len(f.Updates) == 0 {
-			t.Error("no updates are told")
+		if f := l.Finding(quick()); len(f.Updates) == 0 || f.SecurityUnknown != "no advisory data in updates" {
+			t.Errorf("%d updates, and what is for security is not known: %q", len(f.Updates), f.SecurityUnknown)
 		}
 	})
 	t.Run("an old cache", func(t *testing.T) {

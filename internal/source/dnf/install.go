@@ -28,7 +28,7 @@ func (s Source) Fetch(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 	if err != nil || code == 0 {
 		return err
 	}
-	log, err := rpm.LastRun(m, w)
+	log, err := w.LastRun(m)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 	if _, err := rpm.Remember(ctx, m, p, w); err != nil {
 		return fleet.Outcome{}, err
 	}
-	if err := rpm.Patiently(ctx, m, w, c, s.LockWait, "already locked by"); err != nil {
+	if err := rpm.Patiently(m, w, c, s.LockWait, "already locked by"); err != nil {
 		return fleet.Outcome{}, err
 	}
 	return s.Settle(ctx, m, p, w)

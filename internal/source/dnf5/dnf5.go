@@ -110,12 +110,10 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	}
 	repositories, problem := s.repositories(ctx, m)
 	advisories, asOf, unread := rpm.ReadAdvisories(ctx, m, repositories)
-	for i, u := range updates {
-		updates[i].Security = rpm.Security(advisories.Between(u.Name, u.Arch, u.From, u.To))
-	}
 	f := fleet.Finding{AsOf: asOf, Updates: updates}
+	rpm.Judge(&f, advisories)
 	err = s.keptBack(ctx, m, &f)
-	return f, errors.Join(problem, unread, err, rpm.Doubts(f.Updates, advisories, asOf, m.Now()))
+	return f, errors.Join(problem, unread, err, rpm.Stale(asOf, m.Now()))
 }
 
 // offers gives the updates on offer.

@@ -126,7 +126,7 @@ func (s Source) Fetch(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 		return err
 	}
 	if code != 0 {
-		log, err := rpm.LastRun(m, w)
+		log, err := w.LastRun(m)
 		if err != nil {
 			return err
 		}
@@ -167,7 +167,7 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 		return o, nil
 	}
 	c := machine.Command{Name: "dnf5", Args: []string{"-y", "-C", "replay", dir}}
-	if err := rpm.Patiently(ctx, m, w, c, s.LockWait, "Another transaction is in progress"); err != nil {
+	if err := rpm.Patiently(m, w, c, s.LockWait, "Another transaction is in progress"); err != nil {
 		return fleet.Outcome{}, err
 	}
 	return s.Settle(ctx, m, p, w)

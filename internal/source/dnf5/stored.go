@@ -140,7 +140,7 @@ func writeBack(m *machine.Machine, dir string, changes []fleet.Change) error {
 			s.RPMs = append(s.RPMs, storedPackage{NEVRA: from.String(), Action: "Replaced", Reason: reason, Repo: "@System"})
 		}
 	}
-	return rpm.WriteJSON(m, path.Join(dir, transactionFile), s)
+	return source.Work{Dir: dir}.Write(m, transactionFile, s)
 }
 
 var actions = map[fleet.Action]string{fleet.Install: "Install", fleet.Upgrade: "Upgrade", fleet.Downgrade: "Downgrade"}

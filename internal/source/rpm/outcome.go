@@ -2,12 +2,10 @@ package rpm
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,21 +35,16 @@ func Remember(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Wo
 	if err != nil {
 		return nil, err
 	}
-	return installed, WriteJSON(m, path.Join(w.Dir, beforeFile), snapshot{Packages: installed, Beside: beside(ctx, m, p.Changes)})
+	return installed, w.Write(m, beforeFile, snapshot{Packages: installed, Beside: beside(ctx, m, p.Changes)})
 }
 
-// Carry runs what changes the machine, into the job's log, and writes its exit code down. It is not interrupted, and goes on if we are gone.
-func Carry(ctx context.Context, m *machine.Machine, w source.Work, c machine.Command) error {
-	fmt.Fprintf(w.Log, "\n# %s %s\n", c.Name, strings.Join(c.Args, " "))
-	cmd, err := m.Begin(c, w.Log, w.Held...)
+// Carry runs what changes the machine, and writes its exit code down.
+func Carry(m *machine.Machine, w source.Work, c machine.Command) error {
+	code, err := w.Carry(m, c)
 	if err != nil {
 		return err
 	}
-	code, err := machine.Code(ctx, cmd, cmd.Run())
-	if err != nil {
-		return err
-	}
-	return WriteJSON(m, path.Join(w.Dir, codeFile), code)
+	return w.Write(m, codeFile, code)
 }
 
 const (
@@ -63,16 +56,16 @@ const (
 
 // Patiently carries a command out, again while it says that another program has the packages locked, which it does before it changes anything. It
 // waits so long, five minutes where that is 0.
-func Patiently(ctx context.Context, m *machine.Machine, w source.Work, c machine.Command, wait time.Duration, busy string) error {
+func Patiently(m *machine.Machine, w source.Work, c machine.Command, wait time.Duration, busy string) error {
 	if wait == 0 {
 		wait = lockWait
 	}
 	deadline := time.Now().Add(wait)
 	for {
-		if err := Carry(ctx, m, w, c); err != nil {
+		if err := Carry(m, w, c); err != nil {
 			return err
 		}
-		log, err := LastRun(m, w)
+		log, err := w.LastRun(m)
 		if err != nil || !strings.Contains(log, busy) || time.Now().After(deadline) {
 			return err
 		}
@@ -105,27 +98,11 @@ func Explain(text string, more ...Reason) error {
 	return nil
 }
 
-// maxLog is how much of the end of a log is looked at.
-const maxLog = 1 << 20
-
-// LastRun gives what the last command in a job's log has said.
-func LastRun(m *machine.Machine, w source.Work) (string, error) {
-	text, err := m.Tail(path.Join(w.Dir, source.LogFile), maxLog)
-	if err != nil {
-		return "", fmt.Errorf("read the log: %w", err)
-	}
-	last := string(text)
-	if i := strings.LastIndex(last, "\n# "); i >= 0 {
-		_, last, _ = strings.Cut(last[i+1:], "\n")
-	}
-	return last, nil
-}
-
 // Settle says what became of a plan: the truth is in the database. What scripts of packages failed is in the log, whatever the exit code was.
 func Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work, side func(string) bool, known ...Reason) (fleet.Outcome, error) {
 	o := fleet.NewOutcome()
 	var before snapshot
-	if err := ReadJSON(m, path.Join(w.Dir, beforeFile), &before); errors.Is(err, fs.ErrNotExist) {
+	if err := w.Read(m, beforeFile, &before); errors.Is(err, fs.ErrNotExist) {
 		o.Missing, o.Because = p.Changes, "it was ended before it began to change anything"
 		return o, nil
 	} else if err != nil {
@@ -137,7 +114,7 @@ func Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work
 	}
 	o.Done = Differences(before.Packages, now)
 	o.Missing = append(o.Missing, Missing(p.Changes, o.Done)...)
-	log, err := LastRun(m, w)
+	log, err := w.LastRun(m)
 	if err != nil {
 		return o, err
 	}
@@ -158,7 +135,7 @@ func Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work
 	}
 	slices.Sort(o.ConfigFiles)
 	var code int
-	err = ReadJSON(m, path.Join(w.Dir, codeFile), &code)
+	err = w.Read(m, codeFile, &code)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return o, err
 	}
@@ -322,27 +299,6 @@ func Undo(o fleet.Outcome) (fleet.Selection, error) {
 
 // Kept is the name under which a package is kept.
 func Kept(p Package) string { return strings.ReplaceAll(p.String(), ":", "=") + ".rpm" }
-
-// WriteJSON writes a file of a job.
-func WriteJSON(m *machine.Machine, name string, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return machine.WriteFile(m.Path(name), data, 0o600)
-}
-
-// maxJSON bounds the files of a job.
-const maxJSON = 64 << 20
-
-// ReadJSON reads a file of a job.
-func ReadJSON(m *machine.Machine, name string, v any) error {
-	data, err := m.ReadFile(name, maxJSON)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(data, v)
-}
 
 // Gone removes a folder of ours that is of no use any more.
 func Gone(m *machine.Machine, dir string) {

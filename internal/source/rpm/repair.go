@@ -36,7 +36,7 @@ func Repair(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work
 	for _, one := range older {
 		args = append(args, one.String())
 	}
-	if err := Carry(context.WithoutCancel(ctx), m, w, machine.Command{Name: "rpm", Args: args}); err != nil {
+	if err := Carry(m, w, machine.Command{Name: "rpm", Args: args}); err != nil {
 		return fleet.Outcome{}, err
 	}
 	return Settle(ctx, m, p, w, side, known...)

@@ -157,27 +157,27 @@ func decompress(f io.Reader, ending string) (io.Reader, error) {
 	}
 }
 
-// Doubts says what makes an answer from repositories doubtful although they could be read: their age, and updates that come from where nothing is
-// said about security.
-func Doubts(updates []fleet.Update, advisories *Advisories, asOf, now time.Time) error {
-	var problems []error
-	if !asOf.IsZero() && now.Sub(asOf) > StaleAfter {
-		problems = append(problems, &fleet.Unknown{
-			Because: fmt.Sprintf("what is known of the repositories is %d days old", int(now.Sub(asOf).Hours()/24)), Remedy: "sudo redflag scan --refresh",
-		})
+// Stale says that what is known of the repositories is too old to be believed; nil where it is not.
+func Stale(asOf, now time.Time) error {
+	if asOf.IsZero() || now.Sub(asOf) <= StaleAfter {
+		return nil
 	}
+	return &fleet.Unknown{
+		Because: fmt.Sprintf("what is known of the repositories is %d days old", int(now.Sub(asOf).Hours()/24)), Remedy: "sudo redflag scan --refresh",
+	}
+}
+
+// Judge marks which updates are for security, and says where that is not known: they come from where nothing is said about security.
+func Judge(f *fleet.Finding, advisories *Advisories) {
 	var silent []string
-	for _, u := range updates {
-		if !u.Security && slices.Contains(advisories.Without, u.Origin) && !slices.Contains(silent, u.Origin) {
+	for i, u := range f.Updates {
+		f.Updates[i].Security = Security(advisories.Between(u.Name, u.Arch, u.From, u.To))
+		if !f.Updates[i].Security && slices.Contains(advisories.Without, u.Origin) && !slices.Contains(silent, u.Origin) {
 			silent = append(silent, u.Origin)
 		}
 	}
 	if len(silent) > 0 {
 		slices.Sort(silent)
-		problems = append(problems, &fleet.Unknown{
-			Because: "which of the updates from " + strings.Join(silent, ", ") + " are for security is not known: no advisory data there",
-			Remedy:  "its announcements say what is for security, where it makes any",
-		})
+		f.SecurityUnknown = "no advisory data in " + strings.Join(silent, ", ")
 	}
-	return errors.Join(problems...)
 }

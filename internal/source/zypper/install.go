@@ -51,7 +51,7 @@ func follow(ctx context.Context, m *machine.Machine, w source.Work, c machine.Co
 
 // complaint gives the reason that is in the log's last run.
 func complaint(m *machine.Machine, w source.Work, otherwise string) error {
-	log, err := rpm.LastRun(m, w)
+	log, err := w.LastRun(m)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 		o.Because = "it is not the plan that was approved: " + strings.Join(p.Differences(now), "; ")
 		return o, nil
 	}
-	if err := rpm.Carry(ctx, m, w, s.command(words...)); err != nil {
+	if err := rpm.Carry(m, w, s.command(words...)); err != nil {
 		return fleet.Outcome{}, err
 	}
 	return s.Settle(ctx, m, p, w)

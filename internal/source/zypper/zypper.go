@@ -122,11 +122,9 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 			f.Updates[same].Blocked, f.Updates[same].BlockedBecause = u.Blocked, u.BlockedBecause
 		}
 	}
-	for i, u := range f.Updates {
-		f.Updates[i].Security = rpm.Security(advisories.Between(u.Name, u.Arch, u.From, u.To))
-	}
+	rpm.Judge(&f, advisories)
 	err = s.keptBack(ctx, m, &f)
-	return f, errors.Join(problem, err, rpm.Doubts(f.Updates, advisories, asOf, m.Now()))
+	return f, errors.Join(problem, err, rpm.Stale(asOf, m.Now()))
 }
 
 // repositories gives those that are enabled and were fetched; what was not is an error.

@@ -121,8 +121,8 @@ func TestWhatIsNotKnownIsNotCalledUpToDate(t *testing.T) {
 	t.Run("no advisory data", func(t *testing.T) {
 		l.Sh("mkdir /srv/toys/plain && cp /srv/toys/updates/*.rpm /srv/toys/plain && createrepo_c -q /srv/toys/plain && sed -i 's,toys/updates,toys/plain,' /etc/zypp/repos.d/toys.repo")
 		refresh(l)
-		if f := l.Unknown(quick(), "which of the updates from updates are for security is not known: no advisory data there"); len(f.Updates) == 0 {
-			t.Error("no updates are told")
+		if f := l.Finding(quick()); len(f.Updates) == 0 || f.SecurityUnknown != "no advisory data in updates" {
+			t.Errorf("%d updates, and what is for security is not known: %q", len(f.Updates), f.SecurityUnknown)
 		}
 	})
 	t.Run("an old cache", func(t *testing.T) {
