@@ -47,6 +47,7 @@ which %d are for security, and %d containers. The server has no TLS, or a certif
 	cmd.Flags().IntVar(&cfg.AtOnce, "at-once", 64, "how many of them talk at the same time")
 	cmd.Flags().IntVar((*int)(&cfg.Process), "pid", 0, "the server's process on this machine, to measure its CPU and memory")
 	cmd.Flags().StringVar(&cfg.Key, "key", "", "an API key, to compare what the server has and to measure its lists")
+	cmd.Flags().IntVar(&cfg.Lines, "lines", 0, "have updates installed on all hosts, with so many lines of output on each, by a --key that may write")
 	cmd.Flags().BoolVar(&cfg.Forwarded, "forwarded", false, "give each host an address of its own, for a server with --trusted-proxy 127.0.0.1")
 	return cmd
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -33,6 +34,12 @@ type stage struct {
 	id   agent.Identity
 	view agent.View
 	dir  string
+
+	// mayPlan lets the last of the played hosts plan, and goOn lets all go on with what they do.
+	mayPlan, goOn chan struct{}
+
+	ctx    context.Context //nolint:containedctx // it ends with the test
+	played sync.WaitGroup
 }
 
 // start starts the server, where it was before. A host that is silent for a few seconds is unknown.
@@ -98,7 +105,10 @@ func (s *stage) join() error {
 		return err
 	}
 	s.view = agent.View{
-		Host:     model.Host{Name: "web1", OS: "Debian GNU/Linux 12 (bookworm)"},
+		Host: model.Host{
+			Name: "web1", OS: "Debian GNU/Linux 12 (bookworm)",
+			Policy: &model.Policy{Allow: model.AllowReport, Only: []string{}, Never: []string{hostile}, Because: "line 3: there is no setting \"alow\""},
+		},
 		Packages: []model.Package{{Source: "apt", Name: "curl", Arch: "amd64", Version: "7.88.1-10"}}, Containers: []model.Container{},
 		Findings: []model.Finding{{Source: "apt", State: model.OK, ScannedAt: time.Now(), Checks: []model.Check{}, Updates: []model.Update{
 			{Source: "apt", Name: "curl", Arch: "amd64", From: "7.88.1-10", To: "7.88.1-11", Security: true, Summary: "command line tool for transferring data"},
@@ -176,6 +186,25 @@ func (s *stage) huge() error {
 	return s.round()
 }
 
+// fleet lets three hosts join that obey.
+func (s *stage) fleet() error {
+	for _, p := range playedFleet(s.mayPlan, s.goOn) {
+		id, err := s.enrol(p.name)
+		if err == nil {
+			err = p.join(s.ctx, id, s.TempDir())
+		}
+		if err != nil {
+			return err
+		}
+		s.played.Go(func() {
+			if err := p.work(s.ctx); err != nil {
+				s.Error(err)
+			}
+		})
+	}
+	return nil
+}
+
 // ServeHTTP does what the script asks for.
 func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := "ok"
@@ -198,6 +227,12 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer, err = s.link("olga", access.Admin)
 	case "/expire":
 		err = s.expire("olga")
+	case "/fleet":
+		err = s.fleet()
+	case "/may-plan":
+		close(s.mayPlan)
+	case "/go-on":
+		close(s.goOn)
 	case "/huge":
 		err = s.huge()
 	default:
@@ -216,10 +251,16 @@ func TestTheDashboardInARealBrowser(t *testing.T) {
 		t.Skip("long: it drives a browser")
 	}
 	node, chromium := parts.Need(t, "node"), parts.Need(t, "chromium")
+	if _, err := os.Stat("../../web/e2e/drive.mjs"); err != nil { // and so that another script is another test to the cache
+		t.Fatal(err)
+	}
 	if _, err := os.Stat("../../web/node_modules/playwright-core"); err != nil {
 		parts.Missing(t, "web/node_modules (scripts/web)")
 	}
-	s := &stage{T: t, exe: build(t), data: t.TempDir(), dir: t.TempDir(), listen: "127.0.0.1:0"}
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &stage{T: t, exe: build(t), data: t.TempDir(), dir: t.TempDir(), listen: "127.0.0.1:0", mayPlan: make(chan struct{}), goOn: make(chan struct{}), ctx: ctx}
+	defer s.played.Wait()
+	defer cancel()
 	s.start()
 	link := regexp.MustCompile(`http://\S+/sign-in\?link=\S+`).FindString(s.server.said())
 	control := httptest.NewServer(s)

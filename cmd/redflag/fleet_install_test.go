@@ -23,29 +23,54 @@ type remote struct {
 	agent          *process
 }
 
-func newRemote(t *testing.T) *remote {
+// fleetServer is a server of its own, with a token for any number of hosts and a key that may write.
+type fleetServer struct {
+	t               *testing.T
+	url, token, key string
+}
+
+func newFleetServer(t *testing.T) *fleetServer {
 	t.Helper()
-	r := newRoot(t)
 	data := t.TempDir()
 	server := startProcess(t, build(t), "serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--tls", "off")
 	where := regexp.MustCompile(`at (http://\S+)\n`)
 	until(t, "the server listens", func() bool { return where.MatchString(server.said()) })
-	f := &remote{root: r, url: where.FindStringSubmatch(server.said())[1]}
+	s := &fleetServer{t: t, url: where.FindStringSubmatch(server.said())[1]}
 	db, err := store.Open(t.Context(), data+"/fleet.db")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	_, token, err := db.NewToken(t.Context(), store.Token{Seats: 1, ExpiresAt: time.Now().Add(time.Hour)})
-	if err != nil {
+	if _, s.token, err = db.NewToken(t.Context(), store.Token{Seats: store.AnySeats, Labels: map[string]string{"env": "many"}, ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, f.key, err = db.NewKey(t.Context(), store.Key{Name: "test", Scope: access.ScopeWrite}, time.Now()); err != nil {
+	if _, s.key, err = db.NewKey(t.Context(), store.Key{Name: "test", Scope: access.ScopeWrite}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	f.host = regexp.MustCompile(`This host is (\S+) in`).FindStringSubmatch(r.redflag(0, "agent", "enroll", f.url, token))[1]
+	return s
+}
+
+// join takes a root into the fleet, as a machine of its own, and starts its agent.
+func (s *fleetServer) join(r *root) *remote {
+	s.t.Helper()
+	f := &remote{root: r, url: s.url, key: s.key}
+	r.write("/etc/machine-id", fmt.Sprintf("%032x\n", time.Now().UnixNano()))
+	f.host = regexp.MustCompile(`This host is (\S+) in`).FindStringSubmatch(r.redflag(0, "agent", "enroll", s.url, s.token))[1]
 	f.start()
 	return f
+}
+
+func newRemote(t *testing.T) *remote {
+	t.Helper()
+	return newFleetServer(t).join(newRoot(t))
+}
+
+// serve starts a server for the host, and gives a token.
+func (f *remote) serve(t *testing.T) (token string) {
+	t.Helper()
+	s := newFleetServer(t)
+	f.url, f.key = s.url, s.key
+	return s.token
 }
 
 // start starts the agent, in the root.

@@ -24,7 +24,17 @@ type root struct {
 
 func newRoot(t *testing.T) *root {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("long: it installs packages in a root of its own")
+	}
 	r := &root{t, parts.Debian(t, "bookworm")}
+	r.furnish(t)
+	return r
+}
+
+// furnish puts this program and an archive into a root.
+func (r *root) furnish(t *testing.T) {
+	t.Helper()
 	program, err := os.ReadFile(build(t))
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +47,6 @@ func newRoot(t *testing.T) *root {
 	})
 	r.offer("1", "")
 	r.sh("apt-get install -yq toy-plain toy-slow")
-	return r
 }
 
 func (r *root) write(name, text string) {
@@ -126,7 +135,7 @@ func TestAPersonInstallsLooksBackAndUndoes(t *testing.T) {
 	if got := r.versions(); got != "1 ii ;1 ii ;" {
 		t.Fatal(got)
 	}
-	r.says(r.redflag(0, "history"), "undoes "+id)
+	r.says(r.redflag(0, "history"), "undo of "+id)
 	r.says(r.redflag(0, "undo", "--yes"), "upgrade", "1 → 2", "succeeded") // the undo is undone
 }
 
@@ -211,12 +220,13 @@ func TestAMachineThatDiesInTheMiddleIsToldAndRepaired(t *testing.T) {
 	done := r.begun()
 	r.kill("")
 	<-done
-	text := r.redflag(0, "history")
+	var text string
+	r.until("nobody is at it", func() bool { text = r.redflag(0, "history"); return !strings.Contains(text, "running") })
 	r.says(text, "failed")
 	r.says(r.redflag(1, "log", strings.Fields(text)[0]), "left half done: toy-plain, toy-slow", "redflag repair")
 	r.says(r.redflag(1, "install", "--yes"), "dpkg was interrupted, and has not finished with toy-plain, toy-slow", "redflag repair")
 	r.write("/tmp/go", "")
-	r.says(r.redflag(0, "repair"), "succeeded")
+	r.says(r.redflag(0, "repair", "--yes"), "succeeded")
 	if got := r.versions(); got != "2 ii ;2 ii ;" {
 		t.Error(got)
 	}

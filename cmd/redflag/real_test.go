@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -20,17 +21,44 @@ import (
 	"redflag/internal/store"
 )
 
-// build makes the program as `make build` does.
-func build(t *testing.T) string {
-	t.Helper()
-	exe := filepath.Join(t.TempDir(), "redflag")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", exe, "redflag/cmd/redflag")
+// built makes the program as `make build` does, once for all tests of this package: to link it takes seconds.
+var built = sync.OnceValues(func() (exe string, err error) {
+	dir, err := os.MkdirTemp("", "redflag-built")
+	if err != nil {
+		return "", err
+	}
+	exe = filepath.Join(dir, "redflag")
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", exe, "redflag/cmd/redflag")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v: %s", err, out)
+		return exe, fmt.Errorf("build: %w: %s", err, out)
+	}
+	return exe, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if needed.Load() {
+		if exe, _ := built(); exe != "" {
+			_ = os.RemoveAll(filepath.Dir(exe)) // at the worst it stays behind
+		}
+	}
+	os.Exit(code)
+}
+
+// build gives the program.
+func build(t *testing.T) string {
+	t.Helper()
+	needed.Store(true)
+	exe, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return exe
 }
+
+// needed says that a test has asked for the program.
+var needed atomic.Bool
 
 // process is a program that runs until it is ended or the test ends.
 type process struct {

@@ -34,6 +34,7 @@ type Server interface {
 	Report(ctx context.Context, r wire.Report) (send []string, err error)
 	Orders(ctx context.Context, w wire.Wait) ([]wire.SignedOrder, error)
 	Result(ctx context.Context, r wire.Result) error
+	Progress(ctx context.Context, p wire.Progress) (next int, err error)
 }
 
 // Look takes a look at the host.
@@ -49,13 +50,16 @@ type Agent struct {
 	Version string
 	// Prompt: the first round is at once, also where many agents may have been started at the same time.
 	Prompt bool
-	// Worker installs; without one the agent looks, and nothing more.
-	Worker *Worker
+	// Root does what needs root; without it the agent looks, and nothing more.
+	Root Root
 	// session names this run of the agent, and sequence counts its reports.
 	session  string
 	sequence int64
 	// turn is held by the round that goes on.
 	turn sync.Mutex
+	// telling is held by who tells the server what became of orders, and orders waits for those under way.
+	telling sync.Mutex
+	orders  sync.WaitGroup
 
 	// What Run is given.
 	host     fleet.HostID

@@ -70,7 +70,7 @@ func (id *Identity) firstContact(fingerprint string) *http.Client {
 	if fingerprint == "" {
 		return newHTTP(&tls.Config{MinVersion: tls.VersionTLS12})
 	}
-	return newHTTP(learnCA(fingerprint, func(ca *x509.Certificate) { id.CA = toPEM(ca) }))
+	return newHTTP(wire.TrustFingerprint(fingerprint, func(ca *x509.Certificate) { id.CA = toPEM(ca) }))
 }
 
 // Client speaks to the server as this host.
@@ -78,7 +78,7 @@ func (id Identity) Client() (*wire.Client, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if id.CA != "" {
 		var err error
-		if config, err = pinned(id.CA); err != nil {
+		if config, err = wire.TrustCA(id.CA); err != nil {
 			return nil, err
 		}
 	}

@@ -33,7 +33,8 @@ type Identity struct {
 }
 
 const (
-	identityFile = "identity.json"
+	// IdentityFile is its name in the agent's folder.
+	IdentityFile = "identity.json"
 	// maxIdentity bounds what is read: an identity with a CA is 2 KB.
 	maxIdentity = 64 << 10
 )
@@ -43,7 +44,7 @@ var ErrNotEnrolled = errors.New("this host is in no fleet")
 
 // LoadIdentity reads the identity in the agent's folder.
 func LoadIdentity(dir string) (Identity, error) {
-	path := filepath.Join(dir, identityFile)
+	path := filepath.Join(dir, IdentityFile)
 	data, err := readFile(path, maxIdentity)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -78,13 +79,13 @@ func (id Identity) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	return machine.WriteFile(filepath.Join(dir, identityFile), data, 0o600)
+	return machine.WriteFile(filepath.Join(dir, IdentityFile), data, 0o600)
 }
 
 // Remove deletes all that the agent keeps: afterwards the host is in no fleet, as far as it knows.
 func Remove(dir string) error {
 	var err error
-	for _, name := range []string{identityFile, packagesFile, journalFile, statusFile} {
+	for _, name := range []string{IdentityFile, packagesFile, journalFile, statusFile} {
 		if e := os.Remove(filepath.Join(dir, name)); !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,6 +20,7 @@ import (
 // it has not heard the answer. What it has on disk is all that is left of it.
 type mortal struct {
 	Server
+	mu     *sync.Mutex
 	steps  int // left
 	before bool
 	kill   context.CancelFunc
@@ -29,6 +31,8 @@ const never = 1000
 
 // step passes a call on, unless it is the last.
 func step[T any](m *mortal, call func() (T, error)) (T, error) {
+	m.mu.Lock() // an order is carried out beside what it is told of
+	defer m.mu.Unlock()
 	m.steps--
 	var none T
 	if m.steps < 0 || m.steps == 0 && m.before {
@@ -72,8 +76,13 @@ func (w *world) live(ctx context.Context, orderKey ed25519.PublicKey, server Ser
 		return w.view, nil
 	}, slog.New(slog.DiscardHandler))
 	a.host, a.orderKey, a.journal = w.id, orderKey, openJournal(w.dir)
+	defer a.orders.Wait()
 	for _, do := range []func(context.Context) error{
-		func(ctx context.Context) error { return a.Round(ctx, wire.Scan{}) }, a.resume, a.tell, a.nextOrders,
+		func(ctx context.Context) error { return a.Round(ctx, wire.Scan{}) },
+		func(ctx context.Context) error { a.resume(ctx); a.orders.Wait(); return ctx.Err() },
+		a.tell, a.nextOrders,
+		func(ctx context.Context) error { a.orders.Wait(); return ctx.Err() },
+		a.tell,
 	} {
 		if err := do(ctx); err != nil {
 			return err
@@ -108,7 +117,7 @@ func killedAt(t *testing.T, steps int, before bool) (survived bool) {
 	apt := fleet.Finding{Source: "apt", State: fleet.OK, Updates: []fleet.Update{{Source: "apt", Name: "curl", From: "1", To: "2"}}, Checks: []fleet.Check{}}
 	w.view = View{Host: fleet.Host{Name: "web1"}, Findings: []fleet.Finding{apt}, Packages: []fleet.Package{{Source: "apt", Name: "curl", Version: "1"}}, Containers: []fleet.Container{}}
 	var looks []wire.Scan
-	if err := w.live(t.Context(), key, &mortal{w.client, never, false, nil}, &looks); err != nil {
+	if err := w.live(t.Context(), key, &mortal{w.client, new(sync.Mutex), never, false, nil}, &looks); err != nil {
 		t.Fatal(err)
 	}
 	order, err := w.server.Scan(t.Context(), w.id, wire.Scan{Refresh: true}, "test")
@@ -120,12 +129,12 @@ func killedAt(t *testing.T, steps int, before bool) (survived bool) {
 	ctx, kill := context.WithCancel(t.Context())
 	defer kill()
 	looks = nil
-	err = w.live(ctx, key, &mortal{w.client, steps, before, kill}, &looks)
+	err = w.live(ctx, key, &mortal{w.client, new(sync.Mutex), steps, before, kill}, &looks)
 	if survived = err == nil; !survived && !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := w.live(t.Context(), key, &mortal{w.client, never, false, nil}, &looks); err != nil {
+		if err := w.live(t.Context(), key, &mortal{w.client, new(sync.Mutex), never, false, nil}, &looks); err != nil {
 			t.Fatal(err)
 		}
 	}

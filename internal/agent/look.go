@@ -22,7 +22,9 @@ type Host struct {
 	Sources func(anew bool) []source.Source
 	// StateDir is where the last scan is remembered, for `redflag list`.
 	StateDir string
-	Log      *slog.Logger
+	// Root tells and does what only root can; nil where nobody has root.
+	Root Root
+	Log  *slog.Logger
 }
 
 // Look looks at the host as `redflag scan` does, remembers it as that does, and lists what is installed and what runs.
@@ -34,10 +36,10 @@ func (h Host) Look(ctx context.Context, opt wire.Scan) (View, error) {
 	scan := fleet.Scan{ScannedAt: h.Machine.Now().UTC().Truncate(time.Millisecond)}
 	var v View
 	var work sync.WaitGroup
-	work.Go(func() { scan.Host = machine.Facts(ctx, h.Machine) })
+	work.Go(func() { scan.Host = h.facts(ctx) })
 	work.Go(func() { v.Packages = h.packages(ctx, sources) })
 	work.Go(func() { v.Containers = h.containers(ctx, sources) })
-	scan.Findings = source.Scan(ctx, h.Machine, chosen, source.Options{Refresh: opt.Refresh})
+	scan.Findings = source.Scan(ctx, h.Machine, h.refreshed(chosen), source.Options{Refresh: opt.Refresh})
 	if len(chosen) < len(sources) {
 		scan.Findings = append(scan.Findings, source.Scan(ctx, h.Machine, others(sources, chosen), source.Options{})...)
 	}
@@ -53,6 +55,45 @@ func (h Host) Look(ctx context.Context, opt wire.Scan) (View, error) {
 	v.Host, v.Findings = scan.Host, scan.Findings
 	return v, nil
 }
+
+// facts tells what the host is and needs, and what its policy says, as far as root tells it.
+func (h Host) facts(ctx context.Context) fleet.Host {
+	host := machine.Facts(ctx, h.Machine)
+	if h.Root == nil {
+		return host
+	}
+	known, err := h.Root.Facts(ctx)
+	if err != nil {
+		h.Log.Warn("what only root can see is not known", "err", err)
+		return host
+	}
+	host.Reboot, host.Restart, host.Policy = known.Reboot, known.Restart, &known.Policy
+	return host
+}
+
+// refreshed gives sources whose metadata root fetches.
+func (h Host) refreshed(sources []source.Source) []source.Source {
+	if h.Root == nil {
+		return sources
+	}
+	list := make([]source.Source, 0, len(sources))
+	for _, s := range sources {
+		if _, ok := s.(source.Refresher); ok {
+			s = byRoot{s, h.Root}
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// byRoot is a source whose metadata root fetches.
+type byRoot struct {
+	source.Source
+	root Root
+}
+
+// Refresh implements source.Refresher.
+func (b byRoot) Refresh(ctx context.Context, _ *machine.Machine) error { return b.root.Refresh(ctx) }
 
 func others(all, chosen []source.Source) []source.Source {
 	return slices.DeleteFunc(slices.Clone(all), func(s source.Source) bool {

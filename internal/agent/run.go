@@ -35,6 +35,7 @@ func (a *Agent) Run(ctx context.Context, id Identity) error {
 		}
 	})
 	work.Wait()
+	a.orders.Wait()
 	return context.Cause(ctx)
 }
 
@@ -44,7 +45,7 @@ func (a *Agent) rounds(ctx context.Context, id Identity, first chan<- struct{}) 
 	if interval < shortestInterval {
 		interval = shortestInterval
 	}
-	if a.state.base != "" && !a.Prompt {
+	if a.state.base != "" && !a.Prompt && !a.journal.awaited() {
 		sleep(ctx, splay(id.Host, min(interval, longestSplay)))
 	}
 	failures := 0
@@ -96,16 +97,9 @@ func isOver(err error) bool {
 // takeOrders waits for orders and does them.
 func (a *Agent) takeOrders(ctx context.Context) error {
 	failures := 0
-	resumed := false
+	a.resume(ctx)
 	for ctx.Err() == nil {
-		err := error(nil)
-		if !resumed {
-			err = a.resume(ctx)
-			resumed = err == nil
-		}
-		if err == nil {
-			err = a.tell(ctx)
-		}
+		err := a.tell(ctx)
 		if err == nil {
 			err = a.nextOrders(ctx)
 		}

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"redflag/internal/fleet"
-	"redflag/internal/wire"
 )
 
 // checkServer refuses a server's URL that is none, and plain HTTP to another machine unless a person wants it.
@@ -33,43 +31,6 @@ func checkServer(server string, plainHTTP bool) error {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// errStranger: what answers is not the server that made the token.
-var errStranger = errors.New("what answers at this address is not the server that made this token (its authority has another fingerprint); " +
-	"is something in between, or was the server set up anew?")
-
-// learnCA is a TLS configuration for the first contact: it believes the one authority with the fingerprint, which the server shows
-// with its certificate, and gives it to found.
-func learnCA(fingerprint string, found func(*x509.Certificate)) *tls.Config {
-	return &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection does all that is skipped, with the pinned authority
-		VerifyConnection: func(state tls.ConnectionState) error {
-			for _, cert := range state.PeerCertificates {
-				if wire.Fingerprint(cert) != fingerprint {
-					continue
-				}
-				roots := x509.NewCertPool()
-				roots.AddCert(cert)
-				_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: state.ServerName})
-				if err == nil {
-					found(cert)
-				}
-				return err
-			}
-			return errStranger
-		},
-	}
-}
-
-// pinned is a TLS configuration that believes one authority and no other.
-func pinned(ca string) (*tls.Config, error) {
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM([]byte(ca)) {
-		return nil, errors.New("the pinned authority of the server is damaged: enrol this host again")
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
 }
 
 func toPEM(cert *x509.Certificate) string {

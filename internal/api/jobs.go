@@ -48,7 +48,7 @@ func (a *API) approveJob(ctx context.Context, in *approveJobInput) (approved, er
 	return a.approve(ctx, in.scope(), in.Body.Digest)
 }
 
-func (a *API) cancelJob(ctx context.Context, in *OfJob) (cancelled, error) {
+func (a *API) cancelJob(ctx context.Context, in *OfJob) (Cancelled, error) {
 	return a.cancel(ctx, in.scope())
 }
 

@@ -14,8 +14,6 @@ import (
 	"redflag/internal/store"
 )
 
-var errSelection = huma.Error422UnprocessableEntity("say one of all, security and names")
-
 var errNameOrSource = huma.Error422UnprocessableEntity("give the package's name, or its source_package, and not both")
 
 // labelText writes labels as people read them.

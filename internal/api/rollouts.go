@@ -218,21 +218,21 @@ func onHosts(names []string) string {
 	return " on " + strings.Join(names, ", ")
 }
 
-// cancelled is what became of the wish to end jobs.
-type cancelled struct {
+// Cancelled is what became of the wish to end jobs.
+type Cancelled struct {
 	Stopped []JobRef `json:"stopped" doc:"These have ended: no host has begun them, and none will."`
 	Asked   []JobRef `json:"asked" doc:"Their hosts have them already, and were asked to end them."`
 	Running []JobRef `json:"running" doc:"These have begun: what only downloads ends, and what changes its host goes on to its end."`
 }
 
-func (a *API) cancelRollout(ctx context.Context, in *OfRollout) (cancelled, error) {
+func (a *API) cancelRollout(ctx context.Context, in *OfRollout) (Cancelled, error) {
 	return a.cancel(ctx, in.scope())
 }
 
-func (a *API) cancel(ctx context.Context, sc store.Scope) (cancelled, error) {
+func (a *API) cancel(ctx context.Context, sc store.Scope) (Cancelled, error) {
 	done, err := a.cfg.Server.Cancel(ctx, sc, callerOf(ctx).Name)
 	if all := slices.Concat(done.Stopped, done.Asked, done.Running); len(all) > 0 {
 		about(ctx, "%s%s, rollout %d", all[0].Work, named(all), all[0].Rollout)
 	}
-	return cancelled{refs(done.Stopped), refs(done.Asked), refs(done.Running)}, err
+	return Cancelled{refs(done.Stopped), refs(done.Asked), refs(done.Running)}, err
 }

@@ -141,6 +141,11 @@ func TestSecurityUpdatesOnThreeHostsAreComparedApprovedOnceAndFollowed(t *testin
 	if p.get("/summary", &sum); sum.Summary.Jobs.Failed != 2 || sum.Summary.Orders.Waiting != 0 {
 		t.Errorf("%+v", sum.Summary)
 	}
+	for path, want := range map[string]string{"/jobs": "because", fmt.Sprintf("/rollouts/%d/jobs", id): "host_name", "/rollouts": "work.install.security"} {
+		if status, table := p.ask(access.ScopeRead, "GET", path+"?format=csv", ""); status != 200 || !strings.Contains(table, want) || strings.Count(table, "\n") < 2 {
+			t.Errorf("%s as CSV: %d %s", path, status, table)
+		}
+	}
 	var rollouts listed[store.Rollout]
 	if p.get("/rollouts", &rollouts); len(rollouts.Items) != 1 || rollouts.Items[0].Jobs[store.JobSucceeded] != 1 {
 		t.Errorf("%+v", rollouts)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -12,7 +13,9 @@ import (
 
 	"redflag/internal/agent"
 	"redflag/internal/fleet"
+	"redflag/internal/helper"
 	"redflag/internal/machine"
+	"redflag/internal/policy"
 	"redflag/internal/registry"
 	"redflag/internal/source"
 	"redflag/internal/source/all"
@@ -42,7 +45,12 @@ func (p *Program) agentCommand() *cobra.Command {
 const lockFile = "lock"
 
 // AgentDir is where the agent keeps its identity and its state.
-func (p *Program) AgentDir() string { return filepath.Join(p.dirs.State, "agent") }
+func (p *Program) AgentDir() string {
+	if p.isService() {
+		return p.dirs.State
+	}
+	return filepath.Join(p.dirs.State, "agent")
+}
 
 func (p *Program) enrollCommand() *cobra.Command {
 	var plainHTTP bool
@@ -70,9 +78,28 @@ func (p *Program) enroll(ctx context.Context, server, token string, plainHTTP bo
 	if err != nil {
 		return err
 	}
+	if os.Geteuid() == 0 {
+		if err := p.enrolled(ctx, id); err != nil {
+			return err
+		}
+	}
 	fmt.Fprintf(p.stdout, "This host is %s in the fleet of %s.\n", id.Host, id.Server)
 	fmt.Fprintln(p.stdout, "`redflag agent install` starts the agent with the system; `redflag agent run` runs it here.")
 	return nil
+}
+
+// enrolled notes for root whose orders count from now on, and lets a service that runs already be who the host is now.
+func (p *Program) enrolled(ctx context.Context, id agent.Identity) error {
+	if err := (helper.Trust{Host: id.Host, Server: id.Server, OrderKey: id.OrderKey}).Save(p.dirs.State); err != nil {
+		return err
+	}
+	if !p.unitInstalled() {
+		return nil
+	}
+	if err := p.giveToAgent(); err != nil {
+		return err
+	}
+	return systemctl(ctx, "try-restart", unitNames[1])
 }
 
 func (p *Program) runCommand() *cobra.Command {
@@ -122,6 +149,9 @@ const (
 
 // RunAgent looks and reports with an identity. What the agent keeps is in a folder, with which only one runs at a time.
 func (p *Program) RunAgent(ctx context.Context, id agent.Identity, dir string, mode AgentMode) error {
+	if err := ownFolder(dir); err != nil {
+		return err
+	}
 	lock, err := machine.Lock(filepath.Join(dir, lockFile))
 	if errors.Is(err, machine.ErrLocked) {
 		return &fleet.Unknown{Because: "another agent of this host runs already", Remedy: "`redflag agent status` says how it does; stop it first, to run one here", Err: err}
@@ -137,16 +167,30 @@ func (p *Program) RunAgent(ctx context.Context, id agent.Identity, dir string, m
 	sources := &agentSources{program: p, shared: agent.NewImages(client, nil)}
 	defer sources.close()
 	log := p.ServiceLog()
-	host := agent.Host{Machine: machine.Local(), Sources: sources.present, StateDir: p.dirs.State, Log: log}
-	a := agent.New(client, agent.OpenState(dir), host.Look, log)
-	a.Version, a.Prompt = p.Version, mode == AgentPrompt
-	if os.Geteuid() == 0 {
-		a.Worker = &agent.Worker{Machine: machine.Local(), Installers: sources.installers, Begin: begin}
+	root, end, err := p.whoHasRoot(id)
+	if err != nil {
+		return err
 	}
+	defer end()
+	host := agent.Host{Machine: machine.Local(), Sources: sources.present, StateDir: p.dirs.State, Root: root, Log: log}
+	a := agent.New(client, agent.OpenState(dir), host.Look, log)
+	a.Version, a.Prompt, a.Root = p.Version, mode == AgentPrompt, root
 	if mode == AgentOnce {
 		return a.Round(ctx, wire.Scan{})
 	}
 	return a.Run(ctx, id)
+}
+
+// ownFolder refuses root a folder that is another user's: what root leaves in it, that user could not read.
+func ownFolder(dir string) error {
+	owner, err := ownerOf(dir)
+	if err != nil || owner <= 0 || os.Geteuid() != 0 {
+		return nil //nolint:nilerr // it is not there yet, or its owner is not known here
+	}
+	return &fleet.Unknown{
+		Because: "the agent of this host runs as a service, as the user who owns " + dir,
+		Remedy:  "systemctl start redflag-agent; or, to run it by hand as root: redflag agent uninstall",
+	}
 }
 
 // agentTagLifetime is how long an agent uses a registry's answer again, where nothing else is configured: it looks every few
@@ -174,7 +218,7 @@ func (s *agentSources) present(anew bool) []source.Source {
 	if *client == nil {
 		*client = registry.New(config)
 	}
-	known := all.Sources(all.Options{Registry: *client, StateDir: s.program.dirs.State, AptHook: aptHook()})
+	known := all.Sources(all.Options{Registry: *client, StateDir: s.program.dirs.State, AptHook: aptHook(), Getenv: s.program.engineView})
 	var here []source.Source
 	for _, one := range known {
 		if one.Present(machine.Local()) {
@@ -182,17 +226,6 @@ func (s *agentSources) present(anew bool) []source.Source {
 		}
 	}
 	return here
-}
-
-// installers gives those that can install.
-func (s *agentSources) installers() []source.Installer {
-	var list []source.Installer
-	for _, one := range s.present(false) {
-		if i, ok := one.(source.Installer); ok {
-			list = append(list, i)
-		}
-	}
-	return list
 }
 
 func (s *agentSources) close() {
@@ -208,11 +241,11 @@ func (p *Program) agentStatusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Who this host is in a fleet, and whether its agent does well",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return p.agentStatus() },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return p.agentStatus(cmd.Context()) },
 	}
 }
 
-func (p *Program) agentStatus() error {
+func (p *Program) agentStatus(ctx context.Context) error {
 	id, err := agent.LoadIdentity(p.AgentDir())
 	if err != nil {
 		return err
@@ -227,6 +260,7 @@ func (p *Program) agentStatus() error {
 	} else {
 		rows = append(rows, [2]string{"reported", ago(p.now(), s.SucceededAt)})
 	}
+	rows = append(rows, p.privileges(ctx)...)
 	if s.Because != "" {
 		rows = append(rows, [2]string{"trouble", s.Because + " (" + ago(p.now(), s.At) + ")"})
 	}
@@ -242,6 +276,68 @@ func (p *Program) agentStatus() error {
 	return nil
 }
 
+// privileges says who has root for the agent, and what the host's policy lets a server do.
+func (p *Program) privileges(ctx context.Context) [][2]string {
+	rows := [][2]string{}
+	switch state, err := helperState(ctx); {
+	case err != nil:
+		because, remedy := fleet.Explain(err)
+		rows = append(rows, [2]string{"helper", because + " → " + remedy})
+	default:
+		rows = append(rows, [2]string{"helper", state})
+	}
+	return append(rows, [2]string{"policy", policySummary(policy.Load(machine.Local()))})
+}
+
+// helperState says how the root helper does. An error says that it should be there, and is not.
+func helperState(ctx context.Context) (string, error) {
+	if _, err := os.Stat(filepath.Join(unitDir, unitNames[0])); err != nil {
+		return "none: an agent that runs as root does without, any other changes nothing", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperPatience)
+	defer cancel()
+	f, err := helper.NewClient(helper.Socket).Facts(ctx)
+	if errors.Is(err, fs.ErrPermission) {
+		return "runs, and answers root and the agent alone", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return "runs, " + f.Version, nil
+}
+
+// helperPatience bounds the question how the helper does.
+const helperPatience = 20 * time.Second
+
+// policySummary says in a line what a server may have done here.
+func policySummary(p policy.Policy) string {
+	if p.Because != "" {
+		return "reports only, because it cannot be understood: " + p.Because
+	}
+	text := map[fleet.Allow]string{
+		fleet.AllowReport: "the server may only look", fleet.AllowPlan: "the server may plan, and install nothing",
+		fleet.AllowSecurity: "the server may install security updates", fleet.AllowAll: "the server may install updates",
+	}[p.Allow]
+	for _, more := range []struct {
+		is   bool
+		text string
+	}{
+		{len(p.Only) > 0, "only " + list(p.Only, 4)}, {len(p.Never) > 0, "never " + list(p.Never, 4)}, {p.Hours != "", "at " + p.Hours},
+		{p.Restart, "it may restart services"}, {p.Reboot, "it may reboot"},
+	} {
+		if more.is {
+			text += "; " + more.text
+		}
+	}
+	return text
+}
+
+// unitInstalled says whether the agent is a service of this machine's systemd.
+func (p *Program) unitInstalled() bool {
+	_, err := os.Stat(filepath.Join(unitDir, unitNames[0]))
+	return err == nil && systemdRuns()
+}
+
 // What is said of the agent's process.
 const (
 	agentRuns  = "runs"
@@ -250,6 +346,9 @@ const (
 
 // agentState says whether an agent runs: it holds the lock.
 func (p *Program) agentState() string {
+	if _, err := os.Stat(filepath.Join(p.AgentDir(), lockFile)); errors.Is(err, fs.ErrNotExist) {
+		return agentIsOff
+	}
 	lock, err := machine.Lock(filepath.Join(p.AgentDir(), lockFile))
 	switch {
 	case errors.Is(err, machine.ErrLocked):
@@ -293,7 +392,7 @@ func (p *Program) unenroll(ctx context.Context, force bool) error {
 	default:
 		return &fleet.Unknown{Because: "the server could not be told: " + err.Error(), Remedy: "try again, or use --force", Err: err}
 	}
-	return agent.Remove(p.AgentDir())
+	return errors.Join(agent.Remove(p.AgentDir()), helper.ForgetTrust(p.dirs.State))
 }
 
 func leave(ctx context.Context, id agent.Identity) error {

@@ -18,6 +18,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/memory"
+	"redflag/internal/policy"
 	"redflag/internal/registry"
 	"redflag/internal/source"
 	"redflag/internal/source/all"
@@ -86,6 +87,7 @@ func (p *Program) doctor(ctx context.Context) error {
 	d.try("state", p.dirs.State, writable(p.dirs.State))
 	d.try("cache", p.dirs.Cache, writable(p.dirs.Cache))
 	d.remembered(p)
+	d.helper(ctx, p)
 	d.proxies()
 	d.credentials()
 	d.sources(ctx, m, all.Sources(all.Options{Registry: p.registry, StateDir: p.dirs.State, AptHook: aptHook()}))
@@ -155,6 +157,22 @@ func (d *doctor) remembered(p *Program) {
 		return
 	}
 	d.try("last scan", ago(p.now(), scan.ScannedAt), err)
+}
+
+// helper says who has root for an agent, where this host is in a fleet.
+func (d *doctor) helper(ctx context.Context, p *Program) {
+	if _, err := os.Stat(p.AgentDir()); err != nil {
+		d.tell(absent, "fleet", "this host is in none", "")
+		return
+	}
+	state, err := helperState(ctx)
+	d.try("helper", state, err)
+	rules := policy.Load(machine.Local())
+	if rules.Because != "" {
+		d.tell(broken, "policy", policySummary(rules), "mend "+policy.File)
+		return
+	}
+	d.tell(works, "policy", policySummary(rules), "")
 }
 
 // proxies says which proxy requests to registries go through, without its password.

@@ -1,14 +1,13 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/user"
-	"strings"
-	"time"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -23,16 +22,48 @@ It shows the plan and asks. What you approve is done, exactly that, or nothing: 
 time it begins, it does not begin. Packages are downloaded first; Ctrl-C ends it there. Once it changes the machine it goes
 on by itself, in a process of its own: Ctrl-C only stops watching. Configuration files that were changed here are kept.
 
-Afterwards the package database says what was done. What was replaced is kept, so that "redflag undo" can go back.`
+Afterwards the package database says what was done. What was replaced is kept, so that "redflag undo" can go back.
+
+
+Exit codes: 0 it is done, or there was nothing to do; 1 it is not, and it is said why; 2 wrong usage, or nobody to ask;
+130 you have stopped it, or stopped watching.`
+
+// asked is how a person wants work to be done.
+type asked struct {
+	yes    bool
+	format string
+	after  fleet.After
+}
+
+func (a *asked) addFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&a.yes, "yes", "y", false, "approve it without being asked")
+	cmd.Flags().StringVar(&a.format, "format", "text", "`text|json`; json needs --yes")
+	complete(cmd, "format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (a *asked) addAfterFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&a.after.RestartServices, "restart-services", false, "afterwards, restart services that run replaced files")
+	cmd.Flags().BoolVar(&a.after.Reboot, "reboot", false, "afterwards, reboot if that is needed")
+}
+
+func (a *asked) check() error {
+	switch {
+	case a.format != "text" && a.format != "json":
+		return usagef("format %q: choose text or json", a.format)
+	case a.format == "json" && !a.yes:
+		return usagef("--format json asks nobody: look at `redflag plan --format json`, and say --yes")
+	}
+	return nil
+}
 
 func (p *Program) installCommand() *cobra.Command {
 	var c chosen
-	var yes bool
+	var a asked
 	cmd := &cobra.Command{
 		Use: "install [NAME...]", Short: "Install updates, after a look at the plan", Long: aboutInstall,
-		Example: "  sudo redflag install --security\n  sudo redflag install curl\n  sudo redflag install --yes",
+		Example: "  sudo redflag install --security\n  sudo redflag install curl\n  sudo redflag install --yes --restart-services --reboot",
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := rootAlone("install updates"); err != nil {
+			if err := errors.Join(a.check(), rootAlone("install updates")); err != nil {
 				return err
 			}
 			m := machine.Local()
@@ -43,11 +74,12 @@ func (p *Program) installCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.carryOut(cmd.Context(), m, plans, yes, "Install this?", "")
+			return p.carryOut(cmd.Context(), m, plans, a, "Install this?", "")
 		},
 	}
 	c.addFlags(p, cmd)
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "approve the plan without being asked")
+	a.addFlags(cmd)
+	a.addAfterFlags(cmd)
 	return cmd
 }
 
@@ -67,34 +99,63 @@ func (p *Program) settle(ctx context.Context, m *machine.Machine) error {
 }
 
 // carryOut shows plans, asks, and does what is approved, one after the other.
-func (p *Program) carryOut(ctx context.Context, m *machine.Machine, plans []fleet.Plan, yes bool, question string, undoes job.ID) error {
-	todo := 0
-	for _, plan := range plans {
-		p.showPlan(plan)
-		todo += len(plan.Changes)
-	}
-	if todo == 0 {
-		return nil
-	}
-	if ok, err := p.approve(question, yes); err != nil || !ok {
-		return err
-	}
-	for _, plan := range plans {
-		if len(plan.Changes) == 0 {
-			continue
+func (p *Program) carryOut(ctx context.Context, m *machine.Machine, plans []fleet.Plan, a asked, question string, undoes job.ID) error {
+	plans = slices.DeleteFunc(plans, func(plan fleet.Plan) bool {
+		if len(plan.Changes) == 0 && a.format == "text" {
+			p.showPlan(plan)
 		}
-		j, err := job.New(m, job.Job{Plan: plan, CreatedBy: caller(), Undoes: undoes})
+		return len(plan.Changes) == 0
+	})
+	var work []job.Job
+	for _, plan := range plans {
+		if a.format == "text" {
+			p.showPlan(plan)
+		}
+		work = append(work, job.Job{Plan: plan, CreatedBy: caller(), Undoes: undoes, After: a.after})
+	}
+	if a.format == "text" && len(work) > 0 {
+		p.showAfter(a.after)
+		if err := p.approve(ctx, question, a.yes); err != nil {
+			return err
+		}
+	}
+	return p.carryOutAll(ctx, m, work, a.format)
+}
+
+// showAfter says what comes after a plan.
+func (p *Program) showAfter(after fleet.After) {
+	if after.RestartServices {
+		fmt.Fprintln(p.stdout, "  then services that run replaced files are restarted, but for those that should not be unasked")
+	}
+	if after.Reboot {
+		fmt.Fprintln(p.stdout, "  then this machine is rebooted, if it needs that")
+	}
+}
+
+// carryOutAll does work that was approved, until something fails.
+func (p *Program) carryOutAll(ctx context.Context, m *machine.Machine, work []job.Job, format string) error {
+	results := jobResults{Jobs: []jobResult{}}
+	var problem error
+	for _, w := range work {
+		j, err := job.New(m, w)
+		if err == nil {
+			err = begin(ctx, j.ID)
+		}
 		if err != nil {
 			return err
 		}
-		if err := begin(ctx, j.ID); err != nil {
-			return err
+		problem = p.follow(ctx, m, j.ID, format)
+		if j, err = job.Get(m, j.ID); err == nil {
+			results.Jobs = append(results.Jobs, resultOf(j, ""))
 		}
-		if err := p.follow(ctx, m, j.ID); err != nil {
-			return err
+		if problem != nil {
+			break
 		}
 	}
-	return nil
+	if format == "json" {
+		return cmp.Or(writeJSON(p.stdout, results), problem)
+	}
+	return problem
 }
 
 // caller names who asks, also behind sudo.
@@ -111,30 +172,6 @@ func caller() string {
 // jobRunName is the hidden command that carries a job out in a process of its own.
 const jobRunName = "job-run"
 
-// begin starts the process that carries a job out. It is nobody's child for long: with systemd it is a unit of its own, which
-// neither the end of a session nor that of an agent's service ends; else a session of its own.
-func begin(ctx context.Context, id job.ID) error {
-	exe, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat("/run/systemd/system"); err == nil {
-		cmd := exec.CommandContext(context.WithoutCancel(ctx), "systemd-run", "--quiet", "--collect", "--no-block", "--service-type=oneshot", "--unit=redflag-job-"+string(id),
-			"-p", "StandardInput=null", "-p", "TimeoutStopSec=infinity", "-p", "SendSIGKILL=no", "-p", "OOMScoreAdjust=-800", "--", exe, jobRunName, string(id))
-		if out, err := cmd.CombinedOutput(); err == nil {
-			return nil
-		} else if !errors.Is(err, exec.ErrNotFound) {
-			return fmt.Errorf("begin the job by systemd-run: %w: %s", err, strings.TrimSpace(string(out)))
-		}
-	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), exe, jobRunName, string(id)) //nolint:gosec // this program
-	ownSession(cmd)
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("begin the job: %w", err)
-	}
-	return cmd.Process.Release()
-}
-
 func (p *Program) jobRunCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: jobRunName + " ID", Hidden: true, Args: cobra.ExactArgs(1),
@@ -146,102 +183,5 @@ func (p *Program) jobRunCommand() *cobra.Command {
 			}
 			return job.Run(cmd.Context(), m, job.ID(args[0]), installers)
 		},
-	}
-}
-
-const (
-	// lookEvery is how often a job is looked at by who follows it.
-	lookEvery = 150 * time.Millisecond
-	// beginPatience is how long a job may take to begin before it is said that it does not.
-	beginPatience = 30 * time.Second
-)
-
-// follow prints what a job does until it has ended. The end of ctx cancels a download; of what is under way it only stops watching.
-func (p *Program) follow(ctx context.Context, m *machine.Machine, id job.ID) error {
-	fmt.Fprintf(p.stdout, "\njob %s\n", id)
-	progress := progressOf(m, id)
-	began := time.Now()
-	for {
-		j, err := job.Get(m, id)
-		if err != nil {
-			return err
-		}
-		for _, line := range progress.more() {
-			fmt.Fprintf(p.stdout, "  %s\n", line)
-		}
-		switch {
-		case j.State.Ended():
-			return p.ended(j)
-		case j.State == job.Approved && time.Since(began) > beginPatience:
-			return &fleet.Unknown{Because: "the job does not begin", Remedy: "another one may be at work: redflag history"}
-		}
-		select {
-		case <-time.After(lookEvery):
-		case <-ctx.Done():
-			return p.leave(m, id)
-		}
-	}
-}
-
-// leave is what a Ctrl-C does.
-func (p *Program) leave(m *machine.Machine, id job.ID) error {
-	j, err := job.Get(m, id)
-	if err != nil {
-		return err
-	}
-	if j.State == job.Fetching && j.PID > 0 {
-		if process, err := os.FindProcess(j.PID); err == nil && process.Signal(os.Interrupt) == nil {
-			fmt.Fprintln(p.stderr, "\nredflag: the download is cancelled; nothing was changed")
-			return exitCode(exitInterrupted)
-		}
-	}
-	fmt.Fprintf(p.stderr, "\nredflag: it goes on without you; see what becomes of it with: redflag log %s\n", id)
-	return exitCode(exitInterrupted)
-}
-
-// ended prints what became of a job, and gives its exit code.
-func (p *Program) ended(j job.Job) error {
-	fmt.Fprintf(p.stdout, "\n%s: %s", j.ID, j.State)
-	if o := j.Outcome; o != nil {
-		fmt.Fprintf(p.stdout, ", %s", count(len(o.Done), "change"))
-		if len(o.Missing) > 0 {
-			fmt.Fprintf(p.stdout, ", %d not done", len(o.Missing))
-		}
-	}
-	fmt.Fprintln(p.stdout)
-	if o := j.Outcome; o != nil {
-		p.aftermath(*o)
-	}
-	if j.State == job.Succeeded {
-		return nil
-	}
-	fmt.Fprintf(p.stderr, "redflag: %s\n", j.Because)
-	if j.Remedy != "" {
-		fmt.Fprintf(p.stderr, "  → %s\n", j.Remedy)
-	}
-	fmt.Fprintf(p.stderr, "  → what the tools said: redflag log %s\n", j.ID)
-	return exitCode(exitFailed)
-}
-
-// aftermath prints what a person should know after a job.
-func (p *Program) aftermath(o fleet.Outcome) {
-	for _, c := range o.Missing {
-		fmt.Fprintf(p.stdout, "  not done: %s\n", c)
-	}
-	if len(o.HalfDone) > 0 {
-		fmt.Fprintf(p.stdout, "  left half done: %s\n", list(o.HalfDone, 5))
-	}
-	for _, f := range o.ConfigFiles {
-		fmt.Fprintf(p.stdout, "  to review: %s\n", f)
-	}
-	if o.Reboot.Needed == fleet.Needed {
-		fmt.Fprintf(p.stdout, "  a reboot is needed: %s\n", list(o.Reboot.Because, 3))
-	}
-	if o.Restart.Needed == fleet.Needed {
-		var names []string
-		for _, s := range o.Restart.Services {
-			names = append(names, s.Name)
-		}
-		fmt.Fprintf(p.stdout, "  services to restart: %s\n", list(names, 8))
 	}
 }

@@ -1,10 +1,12 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,30 +14,37 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/job"
 	"redflag/internal/machine"
-	"redflag/internal/source"
 )
 
 // jobCommands are those about work on this machine.
 func (p *Program) jobCommands() []*cobra.Command {
-	return []*cobra.Command{p.planCommand(), p.installCommand(), p.undoCommand(), p.historyCommand(), p.logCommand(), p.holdCommand(true), p.holdCommand(false), p.repairCommand()}
+	return []*cobra.Command{
+		p.planCommand(), p.installCommand(), p.undoCommand(), p.historyCommand(), p.logCommand(), p.holdCommand(true), p.holdCommand(false),
+		p.restartCommand(), p.rebootCommand(), p.repairCommand(),
+	}
 }
 
+const aboutUndo = `Goes back to the versions that a job replaced: those of the last one, or of the job that is named (the end of its ID is enough).
+What it installed is removed, what it removed is installed again. It is planned, shown and asked like everything else; what cannot go
+back is said before it asks. An undo can be undone.
+
+Packages come from what was kept (/var/lib/redflag/packages) or from archives that still have them. Configuration files stay as they
+are, and data that newer programs have converted stay converted.`
+
 func (p *Program) undoCommand() *cobra.Command {
-	var yes bool
+	var a asked
 	cmd := &cobra.Command{
-		Use: "undo [JOB]", Short: "Go back to what was there before a job", Args: cobra.MaximumNArgs(1),
-		Long: "Goes back to the versions that a job replaced: the last one's, or that of the job which is named. It is planned, shown and asked like\n" +
-			"everything else. Data that newer programs have converted stay converted.",
+		Use: "undo [JOB]", Short: "Go back to what was there before a job", Args: cobra.MaximumNArgs(1), Long: aboutUndo,
 		Example: "  sudo redflag undo\n  sudo redflag undo 20261124-083000-k3xa",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := rootAlone("go back"); err != nil {
+			if err := errors.Join(a.check(), rootAlone("go back")); err != nil {
 				return err
 			}
 			m := machine.Local()
 			if err := p.settle(cmd.Context(), m); err != nil {
 				return err
 			}
-			j, err := lastJob(m, args)
+			j, err := undoable(m, args)
 			if err != nil {
 				return err
 			}
@@ -47,15 +56,16 @@ func (p *Program) undoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.carryOut(cmd.Context(), m, []fleet.Plan{plan}, yes, "Undo "+string(j.ID)+"?", j.ID)
+			return p.carryOut(cmd.Context(), m, []fleet.Plan{plan}, a, "Undo "+string(j.ID)+"?", j.ID)
 		},
 	}
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "approve the plan without being asked")
+	a.addFlags(cmd)
+	a.addAfterFlags(cmd)
 	return cmd
 }
 
-// lastJob gives the job that is named, or the last that has changed something.
-func lastJob(m *machine.Machine, args []string) (job.Job, error) {
+// undoable gives the job that is named, or the last that has changed something.
+func undoable(m *machine.Machine, args []string) (job.Job, error) {
 	if len(args) > 0 {
 		return job.Get(m, job.ID(args[0]))
 	}
@@ -72,9 +82,14 @@ func lastJob(m *machine.Machine, args []string) (job.Job, error) {
 }
 
 func (p *Program) historyCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "history", Short: "What was installed here, and what became of it", Args: cobra.NoArgs,
+	var format string
+	cmd := &cobra.Command{
+		Use: "history", Short: "What was done here, and what became of it", Args: cobra.NoArgs,
+		Long: "Lists the jobs of this machine, the newest first: when, what became of it, who asked, and what for. `redflag log JOB` says more of one.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "text" && format != "json" {
+				return usagef("format %q: choose text or json", format)
+			}
 			m := machine.Local()
 			if err := rootAlone("read the jobs of this machine"); err != nil {
 				return err
@@ -88,45 +103,84 @@ func (p *Program) historyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(list) == 0 {
-				fmt.Fprintln(p.stdout, "nothing was installed by redflag yet")
-				return nil
-			}
-			var t table
-			t.spare = 4
-			for _, j := range list {
-				t.add(left(string(j.ID)), left(string(j.State)), left(j.CreatedBy), left(count(len(j.Plan.Changes), "change")), left(summaryOf(j)))
-			}
-			t.write(p.stdout, painter(colourful(p.stdout)), columns(p.stdout))
-			return nil
+			return p.showHistory(list, format)
 		},
 	}
+	cmd.Flags().StringVar(&format, "format", "text", "`text|json`")
+	return cmd
+}
+
+func (p *Program) showHistory(list []job.Job, format string) error {
+	undone := undoneBy(list)
+	if format == "json" {
+		results := jobResults{Jobs: []jobResult{}}
+		for _, j := range list {
+			results.Jobs = append(results.Jobs, resultOf(j, undone[j.ID]))
+		}
+		return writeJSON(p.stdout, results)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(p.stdout, "redflag has done nothing here yet")
+		return nil
+	}
+	var t table
+	t.spare = 4
+	for _, j := range list {
+		state := string(j.State)
+		if undone[j.ID] != "" {
+			state += ", undone"
+		}
+		t.add(left(string(j.ID)), left(j.CreatedAt.Local().Format("2006-01-02 15:04")), left(state), left(j.CreatedBy), left(summaryOf(j, undone[j.ID])))
+	}
+	t.write(p.stdout, painter(colourful(p.stdout)), columns(p.stdout))
+	return nil
 }
 
 // summaryOf says in a line what a job is about.
-func summaryOf(j job.Job) string {
-	if j.Because != "" {
-		return j.Because
-	}
-	var names []string
+func summaryOf(j job.Job, undoneBy job.ID) string {
+	var what []string
 	for _, c := range j.Plan.Changes {
-		names = append(names, c.Name)
+		what = append(what, c.Name)
 	}
-	text := list(names, 4)
+	text := string(kindOf(j))
+	if len(what) == 0 {
+		what = j.Names
+	}
 	if j.Undoes != "" {
-		text = "undoes " + string(j.Undoes) + ": " + text
+		text += " of " + string(j.Undoes)
+	}
+	if len(what) > 0 {
+		text += " " + list(what, 4)
+	}
+	if undoneBy != "" {
+		text += " (undone by " + string(undoneBy) + ")"
+	}
+	if j.State != job.Succeeded && j.Because != "" {
+		text += ": " + j.Because
 	}
 	return text
 }
 
 func (p *Program) logCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "log JOB", Short: "What the tools said during a job", Args: cobra.ExactArgs(1),
-		Long: "Prints what the package manager said during a job, and follows it while it is at work.",
+		Use: "log [JOB]", Short: "What the tools said during a job", Args: cobra.MaximumNArgs(1),
+		Long: "Prints what the package manager said during a job, the last one or the one that is named, and follows it while it is at work.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m := machine.Local()
 			if err := rootAlone("read the jobs of this machine"); err != nil {
 				return err
+			}
+			if installers, err := p.installers(m, nil); err == nil {
+				if err := job.Recover(cmd.Context(), m, installers); err != nil {
+					p.log().Warn("what was interrupted cannot be settled", "err", err)
+				}
+			}
+			if len(args) == 0 {
+				list, err := job.List(m)
+				if err != nil || len(list) == 0 {
+					return cmp.Or(err, error(&fleet.Unknown{Because: "redflag has done nothing here yet"}))
+				}
+				args = []string{string(list[0].ID)}
 			}
 			j, err := job.Get(m, job.ID(args[0]))
 			if err != nil {
@@ -140,6 +194,9 @@ func (p *Program) logCommand() *cobra.Command {
 // printLog copies a job's log, until the job has ended.
 func (p *Program) printLog(ctx context.Context, m *machine.Machine, j job.Job) error {
 	f, err := m.Open(j.ID.Log())
+	if errors.Is(err, fs.ErrNotExist) && j.State.Ended() {
+		return p.ended(p.stdout, j) // it has not come so far
+	}
 	if err != nil {
 		return err
 	}
@@ -153,67 +210,12 @@ func (p *Program) printLog(ctx context.Context, m *machine.Machine, j job.Job) e
 			return err
 		}
 		if now.State.Ended() {
-			return p.ended(now)
+			return p.ended(p.stdout, now)
 		}
 		select {
 		case <-time.After(lookEvery):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
-}
-
-func (p *Program) holdCommand(hold bool) *cobra.Command {
-	use, short := "hold NAME...", "Keep updates of packages from being installed"
-	if !hold {
-		use, short = "unhold NAME...", "Let updates of packages be installed again"
-	}
-	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := rootAlone("hold packages"); err != nil {
-				return err
-			}
-			m := machine.Local()
-			sources, err := p.sources(m, nil)
-			if err != nil {
-				return err
-			}
-			for _, s := range sources {
-				if h, ok := s.(source.Holder); ok {
-					return h.Hold(cmd.Context(), m, names, hold)
-				}
-			}
-			return errors.New("no source on this machine can hold packages")
-		},
-	}
-}
-
-func (p *Program) repairCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "repair", Short: "Let the package manager finish what was interrupted", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := rootAlone("repair"); err != nil {
-				return err
-			}
-			m := machine.Local()
-			if err := p.settle(cmd.Context(), m); err != nil {
-				return err
-			}
-			sources, err := p.sources(m, nil)
-			if err != nil {
-				return err
-			}
-			for _, s := range sources {
-				if r, ok := s.(source.Repairer); ok {
-					j, err := job.Repair(cmd.Context(), m, r, caller())
-					if err != nil {
-						return err
-					}
-					return p.ended(j)
-				}
-			}
-			return errors.New("no source on this machine needs repair")
-		},
 	}
 }

@@ -1,12 +1,9 @@
 package command
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -83,7 +80,7 @@ func (p *Program) planCommand() *cobra.Command {
 				return err
 			}
 			if format == "json" {
-				return writePlans(p.stdout, plans)
+				return writeJSON(p.stdout, plans)
 			}
 			for _, plan := range plans {
 				p.showPlan(plan)
@@ -96,12 +93,6 @@ func (p *Program) planCommand() *cobra.Command {
 	return cmd
 }
 
-func writePlans(w io.Writer, plans []fleet.Plan) error {
-	out := json.NewEncoder(w)
-	out.SetIndent("", "  ")
-	return out.Encode(plans)
-}
-
 // plans plans with every source that is meant. A name that one of them does not know may be another's.
 func (p *Program) plans(ctx context.Context, m *machine.Machine, c chosen, names []string) ([]fleet.Plan, error) {
 	sel, err := c.selection(names)
@@ -112,7 +103,7 @@ func (p *Program) plans(ctx context.Context, m *machine.Machine, c chosen, names
 	if err != nil {
 		return nil, err
 	}
-	var plans []fleet.Plan
+	plans := []fleet.Plan{}
 	var problems []error
 	for _, i := range installers {
 		plan, err := i.Plan(ctx, m, sel)
@@ -132,6 +123,9 @@ func (p *Program) plans(ctx context.Context, m *machine.Machine, c chosen, names
 func (p *Program) showPlan(plan fleet.Plan) {
 	if len(plan.Changes) == 0 {
 		fmt.Fprintf(p.stdout, "%s: nothing to do\n", plan.Source)
+		for _, w := range plan.Warnings {
+			fmt.Fprintf(p.stdout, "  note: %s\n", w)
+		}
 		return
 	}
 	fmt.Fprintf(p.stdout, "%s: %s\n\n", plan.Source, count(len(plan.Changes), "change"))
@@ -150,18 +144,12 @@ func (p *Program) showPlan(plan fleet.Plan) {
 	}
 	t.write(p.stdout, painter(colourful(p.stdout)), columns(p.stdout))
 	fmt.Fprintln(p.stdout)
-	if plan.Download > 0 {
-		fmt.Fprintf(p.stdout, "  download: %s\n", size(plan.Download))
-	}
-	if plan.Disk != 0 {
-		verb := "more"
-		if plan.Disk < 0 {
-			verb = "less"
-		}
-		fmt.Fprintf(p.stdout, "  disk: %s %s afterwards\n", size(max(plan.Disk, -plan.Disk)), verb)
-	}
+	p.showCosts(plan)
 	if len(plan.ConfigFiles) > 0 {
 		fmt.Fprintf(p.stdout, "  changed here, and kept as they are: %s\n", list(plan.ConfigFiles, 5))
+	}
+	if running := names(plan.Restart.Services); len(running) > 0 {
+		fmt.Fprintf(p.stdout, "  running from files that are replaced: %s\n", list(running, 8))
 	}
 	if plan.Reboot.Needed == fleet.Needed {
 		fmt.Fprintf(p.stdout, "  a reboot will be needed: %s\n", list(plan.Reboot.Because, 3))
@@ -172,18 +160,42 @@ func (p *Program) showPlan(plan fleet.Plan) {
 	fmt.Fprintf(p.stdout, "  plan %s\n", digest(plan.Digest()))
 }
 
-// approve asks the person on the terminal; yes is the answer that was given on the command line.
-func (p *Program) approve(question string, yes bool) (bool, error) {
+// showCosts prints what a plan takes of the network and the disk.
+func (p *Program) showCosts(plan fleet.Plan) {
+	if plan.Download > 0 {
+		fmt.Fprintf(p.stdout, "  download: %s\n", size(plan.Download))
+	}
+	if plan.Disk == 0 && plan.Free == 0 {
+		return
+	}
+	verb := "more"
+	if plan.Disk < 0 {
+		verb = "less"
+	}
+	var parts []string
+	if plan.Disk != 0 {
+		parts = append(parts, size(max(plan.Disk, -plan.Disk))+" "+verb+" afterwards")
+	}
+	if plan.Free > 0 {
+		parts = append(parts, size(plan.Free)+" free")
+	}
+	fmt.Fprintf(p.stdout, "  disk: %s\n", strings.Join(parts, ", "))
+}
+
+// approve asks the person on the terminal; yes is the answer that was given on the command line. Without a yes nothing is to be done: the error has said so.
+func (p *Program) approve(ctx context.Context, question string, yes bool) error {
 	if yes {
-		return true, nil
+		return nil
 	}
-	if !isTerminal(p.stdout) || !isTerminal(os.Stdin) {
-		return false, usagef("there is nobody to ask: look at `redflag plan`, and say --yes")
+	ok, err := p.ask(ctx, question, "look at `redflag plan`, and say --yes")
+	if err != nil || ok {
+		return err
 	}
-	fmt.Fprintf(p.stdout, "\n%s [y/N] ", question)
-	var answer string
-	_, _ = fmt.Fscanln(os.Stdin, &answer) // no answer is no
-	return strings.EqualFold(cmp.Or(answer, "n")[:1], "y"), nil
+	fmt.Fprintln(p.stdout, "nothing was done")
+	if ctx.Err() != nil {
+		return exitCode(exitInterrupted)
+	}
+	return exitCode(exitFailed)
 }
 
 // rootAlone refuses what only root may do.

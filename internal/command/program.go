@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"os"
@@ -58,7 +59,7 @@ func (p *Program) command() *cobra.Command {
 	inGroup(root, groupHost, scan, p.listCommand(), p.showCommand(), p.statusCommand(), p.imageCommand(), p.doctorCommand())
 	inGroup(root, groupWork, p.jobCommands()...)
 	inGroup(root, groupFleet, p.agentCommand())
-	root.AddCommand(p.jobRunCommand())
+	root.AddCommand(p.hiddenCommands()...)
 	root.AddCommand(p.hookCommand())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
@@ -138,6 +139,11 @@ func (p *Program) prepare() error {
 		return err
 	}
 	p.dirs = dirs
+	if p.isService() {
+		p.dirs.State = os.Getenv("STATE_DIRECTORY")
+		p.dirs.Cache = cmp.Or(os.Getenv("CACHE_DIRECTORY"), p.dirs.Cache)
+		p.dirs.Config = "/etc/redflag"
+	}
 	if p.configFile != "" {
 		p.config, err = config.Load(p.configFile)
 	} else {

@@ -15,49 +15,13 @@ import (
 	"redflag/internal/agent"
 )
 
-// agentUnit is the agent as a service of systemd. It looks at everything and writes to its own folders; package lists are fetched on
-// a person's wish, which writes to apt's.
-const agentUnit = `[Unit]
-Description={{Description}}
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-ExecStart={{Path | cmdEscape}}{{range Arguments}} {{. | cmd}}{{end}}
-Restart=on-failure
-RestartSec=30
-StateDirectory=redflag
-StateDirectoryMode=0700
-CacheDirectory=redflag
-CacheDirectoryMode=0700
-UMask=0077
-NoNewPrivileges=yes
-ProtectSystem=strict
-ReadWritePaths=-/var/lib/apt -/var/cache/apt -/var/log/apt -/var/lib/dpkg
-ProtectHome=read-only
-PrivateTmp=yes
-ProtectClock=yes
-ProtectControlGroups=yes
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-SystemCallArchitectures=native
-MemoryMax=512M
-
-[Install]
-WantedBy=multi-user.target
-`
-
 // nobody is a service without a life of its own: what runs is started by the service manager with `agent run`.
 type nobody struct{}
 
 func (nobody) Start(service.Service) error { return nil }
 func (nobody) Stop(service.Service) error  { return nil }
 
-// agentService is the agent as the system's service manager knows it: systemd, OpenRC, launchd, rc, Windows.
+// agentService is the agent as service managers other than systemd know it: OpenRC, launchd, rc, Windows. It is one process that runs as root.
 func (p *Program) agentService(run service.Interface) (service.Service, error) {
 	exe, err := os.Executable()
 	if err == nil {
@@ -68,7 +32,7 @@ func (p *Program) agentService(run service.Interface) (service.Service, error) {
 	}
 	s, err := service.New(run, &service.Config{
 		Name: "redflag-agent", DisplayName: "RedFlag agent", Description: "RedFlag agent: reports pending updates to the fleet's server",
-		Executable: exe, Arguments: []string{"agent", "run"}, Option: service.KeyValue{"SystemdScript": agentUnit},
+		Executable: exe, Arguments: []string{"agent", "run"},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("find the system's service manager: %w", err)
@@ -81,13 +45,16 @@ func (p *Program) serviceInstallCommand() *cobra.Command {
 		Use:   "install",
 		Short: "Start the agent now and with the system (as root)",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return p.install() },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return p.install(cmd.Context()) },
 	}
 }
 
-func (p *Program) install() error {
+func (p *Program) install(ctx context.Context) error {
 	if _, err := agent.LoadIdentity(p.AgentDir()); err != nil {
 		return err
+	}
+	if systemdRuns() {
+		return p.installUnits(ctx)
 	}
 	s, err := p.agentService(nobody{})
 	if err != nil {
@@ -110,19 +77,26 @@ func (p *Program) uninstallCommand() *cobra.Command {
 		Use:   "uninstall",
 		Short: "Stop the agent, and do not start it with the system any more (as root)",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			s, err := p.agentService(nobody{})
-			if err != nil {
-				return err
-			}
-			_ = s.Stop() // one that does not run needs no stop
-			if err := s.Uninstall(); err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := p.uninstall(cmd.Context()); err != nil {
 				return fmt.Errorf("remove the service: %w", err)
 			}
 			fmt.Fprintln(p.stdout, "The agent is stopped, and does not start with the system any more. This host is still in its fleet: `redflag agent unenroll` takes it out.")
 			return nil
 		},
 	}
+}
+
+func (p *Program) uninstall(ctx context.Context) error {
+	if systemdRuns() {
+		return p.uninstallUnits(ctx)
+	}
+	s, err := p.agentService(nobody{})
+	if err != nil {
+		return err
+	}
+	_ = s.Stop() // one that does not run needs no stop
+	return s.Uninstall()
 }
 
 // asService runs something until it is stopped: by a signal, or by Windows' service manager, which sends none.

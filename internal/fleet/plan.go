@@ -19,6 +19,8 @@ type Selection struct {
 	Names []string `json:"names,omitempty"`
 	// Back names versions to go back to, as an undo does: changes with their To, and removals.
 	Back []Change `json:"back,omitempty"`
+	// Mend: what the package manager needs to have every package's needs met again, after something was interrupted.
+	Mend bool `json:"mend,omitempty"`
 }
 
 // Action is what a change does.

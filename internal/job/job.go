@@ -5,7 +5,6 @@ package job
 
 import (
 	"cmp"
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -25,27 +24,50 @@ import (
 // ID names a job: when it was made, and a few letters. It sorts by time.
 type ID string
 
+// Kind is what a job does.
+type Kind string
+
+// Kinds of a job.
+const (
+	ToInstall Kind = ""        // carries its plan out
+	ToRepair  Kind = "repair"  // lets the package manager finish what was interrupted
+	ToHold    Kind = "hold"    // keeps updates of packages from being installed
+	ToUnhold  Kind = "unhold"  // lets them be installed again
+	ToRestart Kind = "restart" // restarts services
+	ToReboot  Kind = "reboot"  // reboots the machine
+)
+
 // State is how far a job is.
 type State string
 
 // States of a job.
 const (
 	Approved   State = "approved"    // it will begin
+	Held       State = "held"        // it waits for another job to end
 	Fetching   State = "fetching"    // it downloads; it can be cancelled
 	Running    State = "running"     // it changes the machine; it is not interrupted any more
+	Rebooting  State = "rebooting"   // all else is done, and the machine was told to reboot
 	Succeeded  State = "succeeded"   // all that was planned is done
 	Failed     State = "failed"      // it is not, or not all of it: see Because and Outcome
 	RolledBack State = "rolled back" // it failed, and what it had changed was put back
 	Cancelled  State = "cancelled"   // it was ended before it changed anything
+	Expired    State = "expired"     // it could not begin in time
 	Unknown    State = "unknown"     // what became of it cannot be told
 )
 
 // Ended says whether nothing more will happen.
-func (s State) Ended() bool { return s != Approved && s != Fetching && s != Running }
+func (s State) Ended() bool {
+	switch s {
+	case Approved, Held, Fetching, Running, Rebooting:
+		return false
+	}
+	return true
+}
 
-// Job is a plan that was approved.
+// Job is what was approved: a plan, or something else that changes the machine.
 type Job struct {
 	ID    ID    `json:"id"`
+	Kind  Kind  `json:"kind,omitempty"`
 	State State `json:"state"`
 	// Because and Remedy say why it did not succeed.
 	Because string     `json:"because"`
@@ -53,6 +75,14 @@ type Job struct {
 	Plan    fleet.Plan `json:"plan"`
 	// Digest is what was approved: it is the plan's.
 	Digest string `json:"digest"`
+	// After is what is done once the plan has been carried out, if that succeeded.
+	After fleet.After `json:"after"`
+	// Names are the packages of a hold, and the services of a restart: where there are none, all that run replaced files.
+	Names []string `json:"names,omitempty"`
+	// IfNeeded leaves a machine alone that needs no reboot.
+	IfNeeded bool `json:"if_needed,omitempty"`
+	// ExpiresAt is when it must have begun; the zero time is never.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	// Undoes is the job that this one takes back; empty for all others.
 	Undoes ID `json:"undoes,omitempty"`
 	// Order is the server's that it carries out; empty for one that was begun on the host.
@@ -62,6 +92,9 @@ type Job struct {
 	ChangedAt time.Time `json:"changed_at"`
 	// PID is the process that is at it, while it is.
 	PID int `json:"pid,omitempty"`
+	// Boot is the one in which the machine was told to reboot, and Uptime how old it was then, in seconds.
+	Boot   string  `json:"boot,omitempty"`
+	Uptime float64 `json:"uptime,omitempty"`
 	// Outcome is set once it has ended, unless nothing was begun.
 	Outcome *fleet.Outcome `json:"outcome,omitempty"`
 }
@@ -85,16 +118,31 @@ var (
 
 // New writes an approved job down: its plan, and who approved it.
 func New(m *machine.Machine, j Job) (Job, error) {
+	list, err := List(m)
+	if err != nil {
+		return j, err
+	}
 	now := m.Now().UTC()
-	j.ID, j.State, j.CreatedAt = ID(now.Format("20060102-150405-")+strings.ToLower(rand.Text()[:4])), Approved, now
-	j.Digest = j.Plan.Digest()
+	j.ID, j.State, j.CreatedAt, j.Digest = newID(now, list), Approved, now, j.Plan.Digest()
 	if err := os.MkdirAll(m.Path(j.ID.dir()), 0o700); err != nil {
 		return j, fmt.Errorf("write the job down: %w", err)
 	}
-	if err := forget(m); err != nil {
-		return j, err
+	if err := j.save(m); err != nil {
+		return j, errors.Join(fmt.Errorf("write the job down: %w", err), os.RemoveAll(m.Path(j.ID.dir())))
 	}
-	return j, j.save(m)
+	return j, forget(m, list)
+}
+
+const idTime = "20060102-150405"
+
+// newID gives an ID that comes after all others, also where the clock has gone back.
+func newID(now time.Time, list []Job) ID {
+	if len(list) > 0 {
+		if last, err := time.Parse(idTime, string(list[0].ID)[:len(idTime)]); err == nil && !now.After(last.Add(time.Second)) {
+			now = last.Add(time.Second)
+		}
+	}
+	return ID(now.Format(idTime+"-") + strings.ToLower(rand.Text()[:4]))
 }
 
 func (id ID) dir() string { return path.Join(Dir, string(id)) }
@@ -171,16 +219,12 @@ func List(m *machine.Machine) ([]Job, error) {
 	return list, nil
 }
 
-// forget deletes the oldest jobs that have ended, where there are too many.
-func forget(m *machine.Machine) error {
-	list, err := List(m)
-	if err != nil || len(list) <= maxJobs {
-		return err
-	}
-	for _, j := range list[maxJobs:] {
+// forget deletes the oldest of the jobs that have ended, where there are too many.
+func forget(m *machine.Machine, list []Job) error {
+	for _, j := range list[min(len(list), maxJobs-1):] {
 		if j.State.Ended() {
 			if err := os.RemoveAll(m.Path(j.ID.dir())); err != nil {
-				return err
+				return fmt.Errorf("forget the job %s: %w", j.ID, err)
 			}
 		}
 	}
@@ -188,15 +232,16 @@ func forget(m *machine.Machine) error {
 }
 
 // end writes down what became of a job.
-func (j *Job) end(ctx context.Context, m *machine.Machine, o *fleet.Outcome, state State, err error) error {
+func (j *Job) end(m *machine.Machine, o *fleet.Outcome, state State, err error) error {
 	j.PID, j.Outcome, j.State = 0, o, state
 	if err != nil {
 		j.Because, j.Remedy = fleet.Explain(err)
 	}
 	if o != nil {
 		j.Because, j.Remedy = cmp.Or(j.Because, o.Because), cmp.Or(j.Remedy, o.Remedy)
-		h := machine.Facts(ctx, m)
-		o.Reboot, o.Restart = h.Reboot, h.Restart
+	}
+	if state == Succeeded {
+		j.Because, j.Remedy = "", "" // what it waited for
 	}
 	return j.save(m)
 }

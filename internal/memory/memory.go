@@ -24,9 +24,12 @@ const (
 // ErrEmpty is returned when no scan is remembered.
 var ErrEmpty = errors.New("no scan is remembered")
 
+// File is where the last scan of a state folder lies.
+func File(dir string) string { return filepath.Join(dir, file) }
+
 // Load gives the last scan that was kept in a state folder. A damaged one is an error that names the file.
 func Load(dir string) (fleet.Scan, error) {
-	path := filepath.Join(dir, file)
+	path := File(dir)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fleet.Scan{}, ErrEmpty
@@ -52,7 +55,7 @@ func Save(dir string, scan fleet.Scan) (fleet.Scan, error) {
 	if err != nil {
 		return scan, fmt.Errorf("keep the scan: %w", err)
 	}
-	if err := machine.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
+	if err := machine.WriteFile(File(dir), data, 0o600); err != nil {
 		return scan, fmt.Errorf("keep the scan: %w", err)
 	}
 	return scan, nil

@@ -11,7 +11,7 @@ import (
 	"redflag/internal/machine"
 )
 
-func load(t *testing.T, text string) (Policy, error) {
+func load(t *testing.T, text string) Policy {
 	t.Helper()
 	m := &machine.Machine{Root: t.TempDir()}
 	if text != "" {
@@ -30,6 +30,7 @@ func TestThePolicyHasTheLastWord(t *testing.T) {
 	secure := fleet.Change{Action: fleet.Upgrade, Name: "openssl", From: "1", To: "2", Security: true}
 	other := fleet.Change{Action: fleet.Upgrade, Name: "vim", From: "1", To: "2"}
 	brought := fleet.Change{Action: fleet.Install, Name: "libnew", To: "2", Automatic: true}
+	dragged := fleet.Change{Action: fleet.Upgrade, Name: "libvim", From: "1", To: "2", Automatic: true}
 	removed := fleet.Change{Action: fleet.Remove, Name: "libold", From: "1", Automatic: true}
 	at := func(clock string) time.Time {
 		now, err := time.Parse("15:04", clock)
@@ -50,18 +51,19 @@ func TestThePolicyHasTheLastWord(t *testing.T) {
 		{`allow = "security"`, []fleet.Change{secure, brought}, "12:00", true, ""},
 		{`allow = "security"`, []fleet.Change{secure, other}, "12:00", true, "not for security: upgrade vim 1 → 2"},
 		{`allow = "security"`, []fleet.Change{secure, removed}, "12:00", true, "not for security: remove libold 1"},
+		{`allow = "security"`, []fleet.Change{secure, dragged}, "12:00", true, "not for security: upgrade libvim 1 → 2"},
 		{`allow = "all"`, []fleet.Change{secure, other, removed}, "12:00", true, ""},
 		{"allow = \"all\"\nnever = [\"vim*\"]", []fleet.Change{secure, other}, "12:00", true, "change vim"},
 		{"allow = \"all\"\nonly = [\"open*\"]", []fleet.Change{secure, other}, "12:00", true, "change vim"},
 		{"allow = \"all\"\nonly = [\"open*\"]", []fleet.Change{secure}, "12:00", true, ""},
-		{"allow = \"all\"\nhours = \"22:00-05:30\"", []fleet.Change{secure}, "12:00", true, "at this hour"},
+		{"allow = \"all\"\nhours = \"22:00-05:30\"", []fleet.Change{secure}, "12:00", true, "at 22:00-05:30 alone"},
 		{"allow = \"all\"\nhours = \"22:00-05:30\"", []fleet.Change{secure}, "05:29", true, ""},
-		{"allow = \"all\"\nhours = \"22:00-05:30\"", []fleet.Change{secure}, "05:30", true, "at this hour"},
+		{"allow = \"all\"\nhours = \"22:00-05:30\"", []fleet.Change{secure}, "05:30", true, "at 22:00-05:30 alone"},
 		{"allow = \"all\"\nhours = \"08:00-09:00\"", []fleet.Change{secure}, "08:00", true, ""},
 	} {
-		p, err := load(t, c.file)
-		if err != nil {
-			t.Errorf("%s: %v", c.file, err)
+		p := load(t, c.file)
+		if p.Because != "" {
+			t.Errorf("%s: %s", c.file, p.Because)
 		}
 		if may := p.MayPlan() == nil; may != c.plan {
 			t.Errorf("%s: it may plan: %v", c.file, may)
@@ -77,10 +79,16 @@ func TestThePolicyHasTheLastWord(t *testing.T) {
 }
 
 func TestAPolicyThatIsNotUnderstoodAllowsNothing(t *testing.T) {
-	for _, bad := range []string{`allow = "everything"`, `alow = "all"`, `allow = `, "allow = \"all\"\nhours = \"late\"", "allow = \"all\"\nnever = [\"[\"]"} {
-		p, err := load(t, bad)
-		if err == nil || p.MayPlan() == nil || p.MayInstall(fleet.Plan{}, time.Now()) == nil {
-			t.Errorf("%s: %+v, %v", bad, p, err)
+	for _, bad := range []string{`allow = "everything"`, `alow = "all"`, `allow = `, "reboot = true\nallow = \"some\"", "restart = true\nreboots = true", "allow = \"all\"\nhours = \"late\"", "allow = \"all\"\nnever = [\"[\"]"} {
+		p := load(t, bad)
+		now := time.Now()
+		for what, err := range map[string]error{
+			"plan": p.MayPlan(), "install": p.MayInstall(fleet.Plan{}, now), "restart": p.MayRestart(now), "reboot": p.MayReboot(now),
+			"hold": p.MayHold([]string{"curl"}), "repair": p.MayRepair(now),
+		} {
+			if because, _ := fleet.Explain(err); !strings.Contains(because, "cannot be understood (") {
+				t.Errorf("%s: it may %s: %q", bad, what, because)
+			}
 		}
 	}
 }

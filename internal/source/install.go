@@ -45,11 +45,15 @@ type Installer interface {
 
 // Holder is a source that can keep updates of a package from being installed.
 type Holder interface {
+	// Held names the packages whose updates are kept from being installed.
+	Held(m *machine.Machine) ([]string, error)
 	Hold(ctx context.Context, m *machine.Machine, names []string, hold bool) error
 }
 
 // Repairer is a source that can finish what was interrupted.
 type Repairer interface {
 	Source
+	// Unfinished names what was left in the middle.
+	Unfinished(m *machine.Machine) ([]string, error)
 	Repair(ctx context.Context, m *machine.Machine, w Work) (fleet.Outcome, error)
 }

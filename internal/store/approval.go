@@ -85,19 +85,17 @@ func (s *Store) Approve(ctx context.Context, sc Scope, digest, by string, now ti
 		return before, err
 	}
 	ready, err := s.prepare(ctx, sc, digest, now, sign)
-	if err != nil {
+	if err == nil {
+		err = s.inTx(ctx, func(c conn) error { return approveAll(ctx, c, sc, digest, by, ready, now) })
+	}
+	if err != nil && !errors.Is(err, ErrOtherPlan) {
 		return nil, fmt.Errorf("approve plans: %w", err)
 	}
-	err = s.inTx(ctx, func(c conn) error { return approveAll(ctx, c, sc, digest, by, ready, now) })
-	if errors.Is(err, ErrOtherPlan) { // somebody else may have done the same meanwhile
-		if before, againErr := s.approvedBefore(ctx, sc, digest); againErr != nil || len(before) > 0 {
-			return before, againErr
-		}
+	done, readErr := s.approvedBefore(ctx, sc, digest)
+	if len(done) > 0 || readErr != nil {
+		return done, readErr // also where somebody else has done the same meanwhile
 	}
-	if err != nil {
-		return nil, fmt.Errorf("approve plans: %w", err)
-	}
-	return s.approvedBefore(ctx, sc, digest)
+	return nil, err
 }
 
 // approvedBefore gives the jobs that were approved by a digest.
@@ -206,7 +204,7 @@ func lockJobs(ctx context.Context, c conn, sc Scope) error {
 
 // Undoable gives the hosts on which something can be taken back, each with the order that did it: a job that was begun and has ended, and was not put back already.
 func (s *Store) Undoable(ctx context.Context, u Undo) (map[fleet.HostID]wire.OrderID, error) {
-	jobs, err := Scope{Job: u.Job, Rollout: u.Rollout}.jobs(ctx, s.reader())
+	jobs, err := Scope(u).jobs(ctx, s.reader())
 	if err != nil {
 		return nil, err
 	}

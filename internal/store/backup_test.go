@@ -36,6 +36,8 @@ func fill(t *testing.T, s *Store) {
 	}
 	give(t, s, id)
 	err6 := s.inTx(t.Context(), func(c conn) error { return saveAnswer(t.Context(), c, 1, &wire.Answer{}) })
+	worked, j := working(t, s, "with a job")
+	_, err7 := s.Progress(t.Context(), worked, wire.Progress{Order: j.WorkOrder, Lines: []string{"Unpacking \"curl\" …", ""}}, noon)
 	_, err5 := s.NewChallenge(t.Context(), []byte("{}"), noon.Add(time.Hour))
 	u, err := s.NewUser(t.Context(), "anna", access.Admin, "", noon)
 	if err != nil {
@@ -45,7 +47,7 @@ func fill(t *testing.T, s *Store) {
 	_, _, err2 := s.NewKey(t.Context(), Key{Name: "ci", Scope: access.ScopeRead}, noon)
 	_, err3 := s.NewGroup(t.Context(), "production", "env=prod", noon)
 	err4 := s.SetLabels(t.Context(), id, map[string]string{"env": "prod"})
-	if err := errors.Join(err, err2, err3, err4, err5, err6, s.SaveSetting(t.Context(), "key", []byte{0, 255}), s.SaveTrend(t.Context(), noon, noon),
+	if err := errors.Join(err, err2, err3, err4, err5, err6, err7, s.SaveSetting(t.Context(), "key", []byte{0, 255}), s.SaveTrend(t.Context(), noon, noon),
 		s.Note(t.Context(), Deed{At: noon, Who: "anna"}), s.OfferTOTP(t.Context(), u.ID, "secret"), s.NewPasskey(t.Context(), Passkey{ID: "p", Name: "phone", User: u.ID}, noon)); err != nil {
 		t.Fatal(err)
 	}

@@ -197,6 +197,14 @@ func large(t testing.TB, s *Store) {
 			`INSERT INTO images (name, platform, answer, hosts) SELECT name, platform, answer, COUNT(*) FROM checks WHERE name LIKE 'image%' GROUP BY name, platform, answer`,
 			series(2000) + `INSERT INTO packages (id, source, name, arch, version, source_package, source_version) SELECT i, 'apt', 'package' || (i / 2), 'amd64', '1.' || i, 'source' || (i / 10), '' FROM n`,
 			series(20) + `INSERT INTO history (id, host_id, source, name, body, first_seen, gone_at, how) SELECT h.id * 100 + n.i, h.id, 'apt', 'gone' || n.i, '{}', 1, h.id % 10000 + n.i, 'installed' FROM hosts AS h CROSS JOIN n`,
+			series(200) + `INSERT INTO rollouts (id, work, after, life, created_at, created_by) SELECT i, '{"install":{"all":true}}', '{}', 1, i, 'anna' FROM n`,
+			series(4) + `INSERT INTO jobs (id, rollout_id, host_id, state, because, remedy, plan_order, work_order, cancel_order, plans, changes, approval, approved_at, approved_by, cancelled_by,
+				step, percent, next_line, lines, bytes, heard_at, created_at, changed_at, expires_at)
+				SELECT h.id * 4 + n.i, (h.id + n.i) % 200, h.id, CASE WHEN h.id % 50 = 0 THEN 'planned' WHEN h.id % 50 = 1 THEN 'failed' ELSE 'succeeded' END, '', '', h.id * 4 + n.i, 0, 0, '', 0, '', 0, '', '', '', 0, 0, 0, 0, 0, h.id, h.id, h.id FROM hosts AS h CROSS JOIN n`,
+			`INSERT INTO orders (id, host_id, state, body, because, created_at, created_by, expires_at, changed_at, job_id, given_at)
+				SELECT id, host_id, CASE WHEN id % 50 = 0 THEN 'waiting' WHEN id % 50 = 1 THEN 'failed' ELSE 'succeeded' END, '{"order":"e30=","signature":""}', '', created_at, '', created_at, created_at, id, 0 FROM jobs WHERE plan_order = id`,
+			`INSERT INTO answers (order_id, body) SELECT id, '{"plans":[],"jobs":[]}' FROM orders WHERE job_id = id`,
+			series(20) + `INSERT INTO job_lines (job_id, first, body) SELECT j.id, n.i, 'a line' FROM jobs AS j CROSS JOIN n WHERE j.rollout_id < 20`,
 			`INSERT INTO labels (host_id, name, value) SELECT id, 'env', CASE WHEN id % 3 = 0 THEN 'prod' ELSE 'test' END FROM hosts WHERE facts LIKE '%xxx%'`,
 		} {
 			if _, err := c.exec(ctx, query); err != nil {

@@ -28,6 +28,7 @@ type filled struct {
 	token Token
 	login Login
 	order wire.OrderID
+	job   Job
 	offer int64
 }
 
@@ -54,6 +55,11 @@ func newFilled(t *testing.T, s *Store) *filled {
 	if err := errors.Join(err, err2, err3); err != nil {
 		t.Fatal(err)
 	}
+	jobs, _, err := s.Jobs(f.ctx, JobFilter{}, Page{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.job = jobs[0]
 	f.login, f.order, f.offer = logins[0], orders[0].ID, offers[0].ID
 	return f
 }
@@ -133,10 +139,53 @@ func (f *filled) reads() map[string][]func() error {
 		"Ping":          {func() error { return f.Ping(f.ctx) }},
 		"Backup":        {func() error { return f.Backup(f.ctx, &bytes.Buffer{}) }},
 	}
+	maps.Copy(all, f.jobReads())
 	for name, ask := range f.more() {
 		all[name] = []func() error{ask}
 	}
 	return all
+}
+
+// jobReads are the questions about jobs.
+func (f *filled) jobReads() map[string][]func() error {
+	after := func(key ...any) Page { return Page{After: cursor(key...), Limit: 3} }
+	return map[string][]func() error{
+		"Jobs": {
+			func() error { _, _, e := f.Jobs(f.ctx, JobFilter{}, after(9, 9)); return e },
+			func() error { _, _, e := f.Jobs(f.ctx, JobFilter{State: FilterOpen}, Page{}); return e },
+			func() error { _, _, e := f.Jobs(f.ctx, JobFilter{State: "failed"}, Page{}); return e },
+			func() error {
+				_, _, e := f.Jobs(f.ctx, JobFilter{State: "planned", Host: f.job.Host}, after(9, 9))
+				return e
+			},
+			func() error { _, _, e := f.Jobs(f.ctx, JobFilter{Rollout: f.job.Rollout}, Page{}); return e },
+		},
+		"RolloutJobs": {func() error {
+			_, _, e := f.RolloutJobs(f.ctx, JobFilter{Rollout: f.job.Rollout, State: FilterOpen}, after("a", 9))
+			return e
+		}},
+		"Rollouts":    {func() error { _, _, e := f.Rollouts(f.ctx, after(9, 9)); return e }},
+		"Rollout":     {func() error { _, e := f.Rollout(f.ctx, f.job.Rollout); return e }},
+		"EachPlanned": {func() error { return f.EachPlanned(f.ctx, f.job.Rollout, func(PlannedJob) error { return nil }) }},
+		"Planned":     {func() error { _, _, e := f.Planned(f.ctx, Scope{Rollout: f.job.Rollout}); return e }},
+		"Undoable": {
+			func() error { _, e := f.Undoable(f.ctx, Undo{Job: f.job.ID}); return ignore(e, ErrNothingToUndo) },
+			func() error {
+				_, e := f.Undoable(f.ctx, Undo{Rollout: f.job.Rollout})
+				return ignore(e, ErrNothingToUndo)
+			},
+		},
+		"Job":   {func() error { _, e := f.Job(f.ctx, f.job.ID); return e }},
+		"Lines": {func() error { _, e := f.Lines(f.ctx, f.job.ID, 0, 10); return e }},
+	}
+}
+
+// ignore takes a kind of error for none.
+func ignore(err, kind error) error {
+	if errors.Is(err, kind) {
+		return nil
+	}
+	return err
 }
 
 // more are questions that are asked in one way.
@@ -176,8 +225,23 @@ func (f *filled) writes() map[string]func() error {
 		"Seen": func() error {
 			return f.Seen(f.ctx, map[fleet.HostID]Seen{f.host: {At: noon.Add(time.Hour), Scanned: map[string]int64{"apt": noon.Unix() * 2}}})
 		},
-		"Order":         func() error { return missing(f.Order(f.ctx, 1, wire.Order{}, wire.SignedOrder{}, "", noon), ErrNoHost) },
-		"Result":        func() error { return f.Result(f.ctx, f.host, wire.Result{Order: f.order, State: wire.Running}, noon) },
+		"Order":  func() error { return missing(f.Order(f.ctx, 1, wire.Order{}, wire.SignedOrder{}, "", noon), ErrNoHost) },
+		"Result": func() error { return f.Result(f.ctx, f.host, wire.Result{Order: f.order, State: wire.Running}, noon) },
+		"NewRollout": func() error {
+			return missing(f.NewRollout(f.ctx, Rollout{ID: 1}, []Delivery{{Order: wire.Order{Host: 1}}}, noon), ErrNoHost)
+		},
+		"Approve": func() error {
+			_, e := f.Approve(f.ctx, Scope{Job: f.job.ID}, "x", "", noon, nil)
+			return missing(e, ErrOtherPlan)
+		},
+		"Cancel": func() error {
+			_, e := f.Cancel(f.ctx, Scope{Rollout: 7}, "", noon, nil)
+			return missing(e, ErrNoRollout)
+		},
+		"Progress": func() error {
+			_, e := f.Progress(f.ctx, f.job.Host, wire.Progress{Order: f.job.WorkOrder, Lines: []string{"x"}}, noon)
+			return e
+		},
 		"ExpireOrders":  func() error { _, e := f.ExpireOrders(f.ctx, noon); return e },
 		"NewUser":       func() error { _, e := f.NewUser(f.ctx, "bert", access.Admin, "", noon); return e },
 		"SetPassword":   func() error { return f.SetPassword(f.ctx, f.user.ID, "x") },

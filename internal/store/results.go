@@ -173,14 +173,14 @@ func workResult(ctx context.Context, c conn, j Job, r wire.Result, now time.Time
 	return setState(ctx, c, j, to, r.Because, r.Remedy, now)
 }
 
-// cancelResult takes over whether a host has ended an order that it had not begun.
+// cancelResult takes over whether a host has ended an order that it had not begun. One that it has not taken is not given to it again, whatever it says.
 func cancelResult(ctx context.Context, c conn, j Job, r wire.Result, now time.Time) error {
 	switch {
 	case !r.State.Ended() || j.State.Ended():
 		return nil
-	case r.State != wire.Succeeded:
-		_, err := c.exec(ctx, `UPDATE jobs SET cancel_order = 0, because = $1, remedy = '' WHERE id = $2 AND cancel_order = $3`,
-			"it could not be cancelled: "+r.Because, int64(j.ID), int64(r.Order))
+	case r.State != wire.Succeeded && r.State != wire.Cancelled:
+		_, err := c.exec(ctx, `UPDATE jobs SET cancel_order = CASE WHEN state = $1 THEN cancel_order ELSE 0 END, because = $2, remedy = $3 WHERE id = $4 AND cancel_order = $5`,
+			string(JobApproved), "it could not be cancelled: "+r.Because, r.Remedy, int64(j.ID), int64(r.Order))
 		return err
 	case j.State == JobRunning:
 		return nil // its own result says how it has ended

@@ -74,6 +74,9 @@ func (s *Store) NewRollout(ctx context.Context, r Rollout, orders []Delivery, no
 
 // allThere refuses hosts that are not in the fleet, and keeps the others from leaving it meanwhile.
 func allThere(ctx context.Context, c conn, orders []Delivery) error {
+	if len(orders) == 0 {
+		return ErrNoHost
+	}
 	var ids []int64
 	for _, d := range orders {
 		ids = append(ids, int64(d.Order.Host))

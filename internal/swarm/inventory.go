@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"redflag/internal/agent"
@@ -39,6 +40,8 @@ const (
 type host struct {
 	n       int
 	release int
+	// mu is held while it changes, or is looked at.
+	mu sync.Mutex
 	// packages are those that are installed, by name; those that have an update on offer come first in pending.
 	packages []fleet.Package
 	pending  []int
@@ -91,6 +94,8 @@ func number(name string) uint32 {
 
 // upgrade installs the first of what is pending, so that as many others are on offer next.
 func (h *host) upgrade() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, i := range h.pending[:Changed] {
 		p := &h.packages[i]
 		p.Version = p.Version[:len(p.Version)-1] + "2"
@@ -100,6 +105,8 @@ func (h *host) upgrade() {
 
 // view is what a look at the host has.
 func (h *host) view(now time.Time) agent.View {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	return agent.View{
 		Host: fleet.Host{
 			Name: fmt.Sprintf("host%05d.example.net", h.n), OS: fmt.Sprintf("Debian GNU/Linux %d", 11+h.release), OSID: "debian", OSVersion: fmt.Sprint(11 + h.release), Kernel: "6.1.0-28-amd64", Arch: "amd64",

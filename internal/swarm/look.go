@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -123,27 +121,11 @@ func (s *Swarm) lists(ctx context.Context) error {
 
 const maxAnswer = 64 << 20
 
-// get asks the people's API.
+// get asks the people's API, and reads the answer where somebody wants to know it.
 func (s *Swarm) get(ctx context.Context, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.cfg.Server+"/api/v1"+path, nil)
-	if err != nil {
+	data, err := s.read(ctx, path)
+	if err != nil || into == nil {
 		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+s.cfg.Key)
-	resp, err := s.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s: %s", path, resp.Status, data)
-	}
-	if into == nil {
-		return nil
 	}
 	return json.Unmarshal(data, into)
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,8 @@ type Config struct {
 	Process Process
 	// Key is one of the API, to see what the server has; empty looks at nothing.
 	Key string
+	// Lines is how many lines each host says when updates are installed on all of them, for which the key must be one that may write; 0 installs none.
+	Lines int
 	// Forwarded gives each host an address of its own by X-Forwarded-For, for a server that trusts this machine as a proxy: without it the
 	// server's limit for one address slows down how fast more than a thousand hosts join.
 	Forwarded bool
@@ -42,6 +45,7 @@ type Swarm struct {
 	cfg     Config
 	members []*member
 	traffic traffic
+	checkIn time.Duration // of the server's CPU, that a bare one takes
 	http    *http.Client
 	now     time.Time
 }
@@ -51,6 +55,7 @@ type member struct {
 	*host
 	id     fleet.HostID
 	key    ed25519.PrivateKey
+	server ed25519.PublicKey // which signs orders
 	client *wire.Client
 	agent  *agent.Agent
 	heard  *heard
@@ -136,7 +141,7 @@ func (s *Swarm) Run(ctx context.Context) error {
 	}{
 		{"join", func(ctx context.Context, m *member) error { return s.join(ctx, m, &requests) }},
 		{"first report", s.round},
-		{"check-in, unchanged", s.round},
+		{bareCheckIn, s.round},
 		{fmt.Sprintf("%d packages changed", Changed), func(ctx context.Context, m *member) error {
 			m.upgrade()
 			return s.round(ctx, m)
@@ -152,7 +157,26 @@ func (s *Swarm) Run(ctx context.Context) error {
 	if s.cfg.Key == "" {
 		return nil
 	}
-	return s.look(ctx)
+	if err := s.look(ctx); err != nil || s.cfg.Lines == 0 {
+		return err
+	}
+	return s.inFolder(ctx)
+}
+
+// bareCheckIn is the measure of all others.
+const bareCheckIn = "check-in, unchanged"
+
+// inFolder installs updates, with a folder for what agents keep on disk.
+func (s *Swarm) inFolder(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp("", "swarm")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := s.work(ctx, dir); err != nil {
+		return fmt.Errorf("install updates: %w", err)
+	}
+	return nil
 }
 
 // join enrols a member.
@@ -173,7 +197,7 @@ func (s *Swarm) join(ctx context.Context, m *member, requests *atomic.Int64) err
 	if err != nil {
 		return err
 	}
-	m.id = got.Host
+	m.id, m.server = got.Host, got.Server
 	m.client.Signer.KeyID = got.Host.String()
 	m.heard = &heard{Client: m.client, requests: requests}
 	m.agent = agent.New(m.heard, agent.OpenState(""), func(context.Context, wire.Scan) (agent.View, error) { return m.view(s.now), nil }, slog.New(slog.DiscardHandler))
@@ -201,6 +225,9 @@ func (s *Swarm) phase(ctx context.Context, name string, requests *atomic.Int64, 
 		return err
 	}
 	n := float64(len(s.members))
+	if name == bareCheckIn {
+		s.checkIn = time.Duration(float64(after-before) / n)
+	}
 	fmt.Fprintf(s.cfg.Out, "%-22s %8d %8d %8.0f %9.1f %9.1f %9.0f %9.0f %9.2f\n", name, len(s.members), requests.Load(), n/passed.Seconds(),
 		ms(took.quantile(0.5)), ms(took.quantile(0.99)), float64(s.traffic.out.Load()-out)/n, float64(s.traffic.in.Load()-in)/n, ms(after-before)/n)
 	return nil

@@ -57,7 +57,7 @@ func running(t *testing.T) (url, token, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, key, err = f.Store.NewKey(t.Context(), store.Key{Name: "swarm", Scope: access.ScopeRead}, time.Now())
+	_, key, err = f.Store.NewKey(t.Context(), store.Key{Name: "swarm", Scope: access.ScopeWrite}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +88,29 @@ func TestASwarmSeesThatNothingIsLost(t *testing.T) {
 	}
 	if err := s.lists(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestASwarmIsPatchedAndNoLineIsLostOrDoubledThoughConnectionsBreak(t *testing.T) {
+	url, token, key := running(t)
+	var out bytes.Buffer
+	s := New(Config{Server: url, Token: token, Key: key, Hosts: 12, AtOnce: 12, Lines: 330, Out: &out})
+	if err := s.Run(t.Context()); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	if !strings.Contains(out.String(), "12 jobs of 330 lines each, with broken connections: 0 have other lines than were said") {
+		t.Error(out.String())
+	}
+	var p page[struct {
+		ID int64 `json:"id"`
+	}]
+	if err := s.get(t.Context(), "/rollouts", &p); err != nil || len(p.Items) != 2 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	for _, lines := range []int{329, 331} {
+		if wrong, err := s.Compare(t.Context(), p.Items[0].ID, lines); err != nil || wrong != 12 {
+			t.Errorf("a line less or more is not seen: %d, %v", wrong, err)
+		}
 	}
 }
 

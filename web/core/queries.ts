@@ -59,6 +59,14 @@ export function queries(c: Client) {
     orders: (f: Filter) => pages(['orders', 'all', f], (after) => told(c.GET('/orders', q(f, after)))),
     offerGroups: (f: Filter) => pages(['updates', 'groups', f], (after) => told(c.GET('/updates/groups', q(f, after)))),
     found: (text: string) => ({ queryKey: ['found', text], queryFn: () => find(c, text) }),
+    rollouts: (f: Filter) => pages(['rollouts', f], (after) => told(c.GET('/rollouts', q(f, after)))),
+    rollout: (rollout: number) => ({ queryKey: ['rollouts', rollout], queryFn: () => told(c.GET('/rollouts/{rollout}', { params: { path: { rollout } } })) }),
+    rolloutJobs: (rollout: number, f: Filter) => pages(['jobs', 'of', rollout, f], (after) => told(c.GET('/rollouts/{rollout}/jobs', { params: { path: { rollout }, query: q(f, after).params.query } }))),
+    refusals: (rollout: number) => ({ queryKey: ['jobs', 'refused', rollout], queryFn: () => told(c.GET('/rollouts/{rollout}/jobs', { params: { path: { rollout }, query: { state: 'failed', limit: more } } })) }),
+    jobs: (f: Filter) => pages(['jobs', f], (after) => told(c.GET('/jobs', q(f, after)))),
+    hostJobs: (host: string) => ({ queryKey: ['jobs', 'latest', host], queryFn: () => told(c.GET('/jobs', { params: { query: { host, limit: 10 } } })) }),
+    job: (job: number) => ({ queryKey: ['jobs', job], queryFn: () => told(c.GET('/jobs/{job}', { params: { path: { job } } })) }),
+    lines: (job: number, after: number, limit: number) => told(c.GET('/jobs/{job}/lines', { params: { path: { job }, query: { after, limit } } })),
     groups: () => ({ queryKey: ['groups'], queryFn: () => told(c.GET('/groups')) }),
   }
 }
@@ -90,6 +98,7 @@ async function find(c: Client, text: string): Promise<Found[]> {
 export function touched(topic: string): string[] {
   if (topic === 'hosts') return ['summary', 'hosts', 'host', 'updates', 'images', 'packages', 'history', 'appeared']
   if (topic === 'orders') return ['orders', 'summary']
+  if (topic === 'jobs') return ['jobs', 'lines', 'rollouts', 'summary']
   if (topic === 'groups') return ['groups', 'hosts']
   return [topic]
 }

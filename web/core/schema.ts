@@ -2061,6 +2061,7 @@ export interface components {
         Selection: {
             all?: boolean;
             back?: components["schemas"]["Change"][];
+            mend?: boolean;
             names?: string[];
             security?: boolean;
         };

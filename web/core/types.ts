@@ -30,6 +30,18 @@ export type Point = S['Point']
 export type OfferGroup = S['OfferGroup']
 export type OrderOnHost = S['OrderOnHost']
 export type ServerInfo = S['ServerInfo']
+export type Policy = S['Policy']
+export type Change = S['Change']
+export type Plan = S['Plan']
+export type Outcome = S['Outcome']
+export type Restart = S['Restart']
+export type Task = S['Work']
+export type After = S['After']
+export type Rollout = S['Rollout']
+export type WholeRollout = S['WholeRollout']
+export type Variant = S['Variant']
+export type Job = S['Job']
+export type WholeJob = S['WholeJob']
 
 // Page is a page of any list.
 export type Page<T> = { items: T[]; next?: string }

@@ -32,15 +32,23 @@ async function open(options = {}) {
 }
 
 async function step(name, work) {
+  const began = performance.now()
   try {
     await work()
-    console.log(`ok ${name}`)
+    console.log(`ok ${name} (${((performance.now() - began) / 1000).toFixed(1)} s)`)
   } catch (e) {
+    await look('failed')
     throw new Error(`${name}: ${e.message}`, { cause: e })
   }
 }
 
 const page = await open()
+const hostile = '<img src=x onerror=alert(1)>'
+
+// look keeps a picture of what is there, where pictures are wanted.
+async function look(name, on = page) {
+  if (SHOTS) await on.screenshot({ path: `${SHOTS}/${name}.png` })
+}
 
 await step('the link signs in, once', async () => {
   await page.goto(LINK)
@@ -114,6 +122,169 @@ await step('a host that is silent turns to unknown', async () => {
   await page.getByText('it was last seen at').waitFor()
 })
 
+await step('security updates on 3 hosts are planned, and what the hosts do otherwise is on top', async () => {
+  await control('fleet')
+  await page.goto(`${site}/hosts?label=site%3Dberlin`)
+  for (const host of ['db1', 'shop1', 'web2']) await page.getByLabel(`Choose ${host}`).check()
+  await page.getByText('3 hosts chosen').waitFor()
+  await page.getByRole('button', { name: 'Install updates…' }).click()
+  const asked = page.getByRole('dialog')
+  await asked.getByText('db1, shop1, web2', { exact: true }).waitFor()
+  await asked.getByLabel('Restart services').check()
+  await asked.getByRole('button', { name: 'Make the plan' }).click()
+  await page.getByRole('heading', { name: 'Security updates on 3 hosts' }).waitFor()
+  await page.getByText('1 host is asked what they would do.').waitFor()
+  await look('rollout-planning')
+  await page.getByRole('button', { name: 'Approve for 2 hosts…' }).click()
+  const early = page.getByRole('dialog')
+  await early.getByText('1 host is not in this: 1 planning.').waitFor()
+  await control('may-plan')
+  await early.getByText('shop1 has a plan now').waitFor() // what was looked at is not what is there by now
+  assert.ok(await early.getByRole('button', { name: 'Approve' }).isHidden())
+  await early.getByRole('button', { name: 'Show what is planned now' }).click()
+  await early.getByRole('button', { name: 'Approve for 3 hosts' }).waitFor()
+  await page.keyboard.press('Escape')
+  await early.waitFor({ state: 'hidden' })
+  const plan = page.locator('.plan')
+  await plan.getByText('In what the hosts differ: 3 plans').waitFor()
+  const first = plan.locator('.variant').first()
+  assert.match(await first.innerText(), /db1[^]*removed[^]*libold1[^]*Mind: libold1 is removed[^]*openssl\.cnf/, 'who loses something is on top')
+  assert.match(await plan.innerText(), /What all of them would change: 2 upgrades[^]*curl[^]*libssl3/)
+  await look('rollout-plan')
+})
+
+// standing waits until so many hosts are so far.
+const standing = (n, state) => page.locator('.legend li').filter({ hasText: new RegExp(`^${n}\\W+${state}$`) }).waitFor()
+
+const jobOf = (on) => new URL(on.url()).pathname.split('/')[2]
+
+let rollout
+await step('what is approved is what was looked at', async () => {
+  rollout = Number(new URL(page.url()).pathname.split('/')[2])
+  const stale = await page.request.post(`${site}/api/v1/rollouts/${rollout}/approve`, { data: { digest: 'sha256:0' }, headers: { Origin: site } })
+  assert.equal(stale.status(), 409)
+  await page.getByRole('button', { name: 'Approve for 3 hosts…' }).click()
+  const sure = page.getByRole('dialog')
+  assert.match(await sure.innerText(), /1 removal[^]*remove libold1 on 1 host/)
+  await look('rollout-approve')
+  await sure.getByRole('button', { name: 'Approve for 3 hosts' }).dblclick() // a second click changes nothing
+  await sure.waitFor({ state: 'hidden' })
+  await standing(3, 'running')
+})
+
+await step('all hosts are watched live, and one of them with its whole log', async () => {
+  await page.getByText('unpack libssl3').first().waitFor()
+  await page.getByText('web2, line 1501').waitFor()
+  await look('rollout-live')
+  await page.getByRole('link', { name: 'web2' }).click()
+  await page.getByRole('heading', { name: 'Security updates on web2' }).waitFor()
+  const log = page.locator('.log')
+  await log.getByText('web2, line 1501').waitFor()
+  assert.ok((await log.locator('.line').count()) < 150, 'only the lines in sight are there')
+  await log.focus()
+  await page.keyboard.press('Home')
+  await log.getByText('Reading database').waitFor()
+  await page.evaluate(() => (window.stays = true))
+  await control('go-on')
+  await page.getByText('done, verified').first().waitFor()
+  assert.equal(await page.evaluate(() => window.stays), true)
+  await log.getByText('Reading database').waitFor() // who has scrolled up stays there
+  await page.getByRole('button', { name: 'To the end' }).click()
+  await log.getByText(hostile).waitFor()
+  assert.equal(await log.locator('img').count(), 0)
+  await page.getByText('3,003 lines', { exact: true }).waitFor()
+  const text = await (await page.request.get(`${site}/api/v1/jobs/${jobOf(page)}/log`)).text()
+  const lines = text.trimEnd().split('\n')
+  assert.equal(lines.length, 3003)
+  assert.equal(new Set(lines).size, 3003, 'none twice')
+  await page.getByText('/etc/ssl/openssl.cnf').first().waitFor()
+  await look('job-done')
+})
+
+await step('a failure and a rollback are shown as what they are', async () => {
+  await page.getByRole('link', { name: 'The whole rollout' }).click()
+  await page.getByText('It has ended, and not as wanted on 2 hosts.').waitFor()
+  assert.match(await page.getByRole('table', { name: 'Hosts of this rollout' }).innerText(), /db1[^]*failed[^]*exit status 1[^]*shop1[^]*rolled back[^]*not healthy[^]*web2[^]*done, verified/)
+  await look('rollout-done')
+  await page.getByRole('link', { name: 'db1' }).first().click()
+  await page.getByText('not all of it is done').waitFor()
+  assert.match(await page.locator('main').innerText(), /Left half done[^]*curl[^]*does not run any more[^]*postgresql\.service[^]*Not done[^]*curl/)
+  await look('job-failed')
+  await page.getByRole('button', { name: 'Repair…' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Repair', exact: true }).click()
+  await page.getByRole('heading', { name: 'Repair on 1 host' }).waitFor()
+  await standing(1, 'done')
+  await page.goto(`${site}/rollouts/${rollout}`)
+  await page.getByRole('link', { name: 'shop1' }).first().click()
+  await page.getByText('the host runs what it ran before').waitFor()
+  const csv = await (await page.request.get(`${site}/api/v1/rollouts/${rollout}/jobs?format=csv`)).text()
+  assert.match(csv, /db1.*failed/)
+})
+
+await step('what was done is undone, by a plan like any other', async () => {
+  await page.goto(`${site}/rollouts/${rollout}`)
+  await page.getByRole('link', { name: 'web2' }).first().click()
+  await page.getByRole('button', { name: 'Undo…' }).click()
+  await page.getByRole('heading', { name: 'Undo on 1 host' }).waitFor()
+  await page.getByRole('button', { name: 'Approve for 1 host…' }).click()
+  assert.match(await page.getByRole('dialog').innerText(), /2 downgrades[^]*downgrade curl on 1 host/)
+  await page.getByRole('dialog').getByRole('button', { name: 'Approve for 1 host' }).click()
+  await standing(1, 'done, verified')
+  await page.goto(`${site}/work`)
+  await page.getByRole('link', { name: 'Undo' }).waitFor()
+  await page.getByRole('link', { name: 'Repair' }).waitFor()
+  await look('work')
+})
+
+await step('what has not begun is stopped', async () => {
+  await page.goto(`${site}/updates`)
+  await page.getByLabel('Choose curl 7.88.1-11').check()
+  await page.getByLabel('Choose example/shop:3').check()
+  await page.getByRole('button', { name: 'Install them…' }).click()
+  const parts = page.getByRole('dialog')
+  await parts.getByText('2 plans are made').waitFor() // curl is on hosts that have no shop
+  await look('install-parts')
+  await page.keyboard.press('Escape')
+  await page.getByLabel('Choose example/shop:3').uncheck()
+  await page.getByRole('button', { name: 'Install them…' }).click()
+  assert.equal(await page.getByLabel('Packages, images or containers').inputValue(), 'curl')
+  await page.getByRole('button', { name: 'Make the plan' }).click()
+  await page.getByRole('heading', { name: 'Update curl on 3 hosts' }).waitFor()
+  await page.getByRole('button', { name: 'Approve for 3 hosts…' }).click()
+  await page.getByRole('dialog').getByText('1 host will refuse: shop1').waitFor() // its policy is told before it is tried
+  await look('refusing')
+  await page.keyboard.press('Escape')
+  await page.getByRole('button', { name: 'Cancel…' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click()
+  await page.getByText('It was stopped before anything was changed.').waitFor()
+})
+
+await step('a group is asked at once, and those that do not answer are left out of the approval', async () => {
+  const made = await page.request.post(`${site}/api/v1/groups`, { data: { name: 'berlin', query: 'site=berlin' }, headers: { Origin: site } })
+  assert.ok(made.ok())
+  await page.goto(`${site}/settings?tab=groups`)
+  await page.getByRole('button', { name: 'Install updates…' }).click()
+  await page.getByRole('dialog', { name: 'Install updates on the group berlin' }).waitFor()
+  await page.getByRole('button', { name: 'Make the plan' }).click()
+  await page.getByRole('heading', { name: 'Security updates on 5 hosts' }).waitFor()
+  await page.getByRole('button', { name: 'Approve for 3 hosts…' }).waitFor()
+  await standing(2, 'planning')
+  await page.getByRole('button', { name: 'Cancel…' }).click()
+  await page.getByRole('dialog').getByText('5 hosts have not begun.').waitFor()
+  await page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click()
+  await page.getByText('It was stopped before anything was changed.').waitFor()
+})
+
+await step('what a host’s policy forbids is not offered, and the page says why', async () => {
+  await page.goto(`${site}/hosts?q=web1`)
+  await page.getByRole('link', { name: 'web1' }).click()
+  await page.getByText('the host’s policy cannot be read, so it allows reports only').waitFor()
+  for (const name of ['Install updates…', 'Restart services…', 'Reboot…', 'Repair…']) assert.ok(await page.getByRole('button', { name }).isDisabled(), name)
+  assert.ok(await page.getByRole('button', { name: 'Release zlib1g' }).isDisabled())
+  await page.getByRole('button', { name: 'Facts' }).click()
+  await page.getByText('line 3: there is no setting').waitFor()
+})
+
 await step('a server that is away is told, and comes back', async () => {
   await control('away')
   await page.getByText('The server does not answer since').waitFor()
@@ -129,7 +300,16 @@ await step('a viewer sees, and does nothing', async () => {
   await viewer.goto(new URL('/hosts', viewer.url()).href)
   await viewer.getByRole('link', { name: 'web1' }).click()
   await viewer.getByRole('heading', { name: 'web1' }).waitFor()
-  assert.equal(await viewer.getByRole('button', { name: 'Scan now' }).count(), 0)
+  for (const name of ['Scan now', 'Install updates…', 'Reboot…', 'Hold']) assert.equal(await viewer.getByRole('button', { name }).count(), 0, name)
+  await viewer.goto(new URL('/hosts', viewer.url()).href)
+  await viewer.getByRole('link', { name: 'web1' }).waitFor()
+  assert.equal(await viewer.getByRole('checkbox').count(), 0)
+  await viewer.goto(new URL(`/rollouts/${rollout}`, viewer.url()).href)
+  await viewer.getByRole('table', { name: 'Hosts of this rollout' }).waitFor()
+  assert.equal(await viewer.getByRole('button', { name: 'Undo…' }).count(), 0)
+  await viewer.goto(new URL('/hosts?q=web1', viewer.url()).href)
+  await viewer.getByRole('link', { name: 'web1' }).click()
+  await viewer.getByRole('heading', { name: 'web1' }).waitFor()
   const id = new URL(viewer.url()).pathname.split('/')[2]
   const status = await viewer.evaluate(async (id) => (await fetch(`/api/v1/hosts/${id}/scan`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' })).status, id)
   assert.equal(status, 403)
@@ -138,18 +318,22 @@ await step('a viewer sees, and does nothing', async () => {
 
 await step('no page has a barrier, is too wide, or has a fault', async () => {
   const id = (await (await page.request.get(`${site}/api/v1/hosts?q=web1`)).json()).items[0].id
-  const pages = ['/', '/hosts', `/hosts/${id}`, `/hosts/${id}?tab=packages`, `/hosts/${id}?tab=facts`, '/updates', '/images', '/packages', '/packages?name=curl', '/history', '/history?what=appeared', '/updates?by=package', '/updates?by=label', '/updates?by=host', '/work', '/audit', '/add', '/settings', '/settings?tab=groups', '/settings?tab=server', '/settings?tab=users', '/settings?tab=keys', '/settings?tab=tokens', '/nothing']
-  for (const [width, colorScheme] of [[1440, 'light'], [1440, 'dark'], [360, 'light'], [360, 'dark']]) {
-    const looked = await open({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true, storageState: await page.context().storageState() })
+  const jobs = (await (await page.request.get(`${site}/api/v1/rollouts/${rollout}/jobs`)).json()).items
+  const pages = ['/', '/hosts', `/hosts/${id}`, `/hosts/${id}?tab=packages`, `/hosts/${id}?tab=facts`, '/updates', '/images', '/packages', '/packages?name=curl', '/history', '/history?what=appeared', '/updates?by=package', '/updates?by=label', '/updates?by=host', '/work', '/work?what=jobs', '/work?what=scans', `/rollouts/${rollout}`, ...jobs.map((j) => `/jobs/${j.id}`), `/hosts/${jobs[0].host}`, `/hosts/${jobs[0].host}?tab=jobs`, '/audit', '/add', '/settings', '/settings?tab=groups', '/settings?tab=server', '/settings?tab=users', '/settings?tab=keys', '/settings?tab=tokens', '/nothing']
+  for (const [width, schemes] of [[1440, ['light', 'dark']], [360, ['light']]]) {
+    const looked = await open({ viewport: { width, height: 900 }, bypassCSP: true, storageState: await page.context().storageState() })
     for (const path of pages) {
       await looked.goto(site + path)
       await looked.locator('main h1').first().waitFor()
       await looked.waitForFunction(() => !document.querySelector('.loading'))
       assert.ok(await looked.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${path} is wider than ${width}`)
       await looked.evaluate(axe)
-      const found = await looked.evaluate(async () => (await window.axe.run()).violations.map((v) => `${v.id}: ${v.nodes[0].html}`))
-      assert.deepEqual(found, [], `${path} at ${width}, ${colorScheme}`)
-      if (SHOTS) await looked.screenshot({ path: `${SHOTS}/${path.replace(/\W+/g, '_')}-${width}-${colorScheme}.png` })
+      for (const colorScheme of schemes) {
+        await looked.emulateMedia({ colorScheme })
+        const found = await looked.evaluate(async () => (await window.axe.run()).violations.map((v) => `${v.id}: ${v.nodes[0].html}`))
+        assert.deepEqual(found, [], `${path} at ${width}, ${colorScheme}`)
+        await look(`${path.replace(/\W+/g, '_')}-${width}-${colorScheme}`, looked)
+      }
     }
     await looked.context().close()
   }
@@ -212,8 +396,42 @@ await step('by the keyboard alone: sign in, find a host, label it', async () => 
   await owner.getByRole('link', { name: '<b>prod</b>' }).waitFor()
 })
 
+await step('by the keyboard alone: choose hosts, plan, approve, and read what came of it', async () => {
+  await owner.goto(new URL('/hosts?label=site%3Dberlin', owner.url()).href)
+  await owner.getByLabel('Choose db1').waitFor()
+  await tabTo(owner, 'Choose db1')
+  await owner.keyboard.press('Space')
+  await tabTo(owner, 'Choose web2')
+  await owner.keyboard.press('Shift+Space') // and all between them
+  await owner.getByText('4 hosts chosen').waitFor()
+  await tabTo(owner, 'All that match')
+  await owner.keyboard.press('Enter')
+  await owner.getByText('5 hosts chosen').waitFor()
+  await tabTo(owner, 'None')
+  await owner.keyboard.press('Enter')
+  await tabTo(owner, 'Choose web2')
+  await owner.keyboard.press('Space')
+  await tabTo(owner, 'Install updates…')
+  await owner.keyboard.press('Enter')
+  await tabTo(owner, 'Make the plan')
+  await owner.keyboard.press('Enter')
+  await owner.getByRole('heading', { name: 'Security updates on 1 host' }).waitFor()
+  await owner.getByRole('button', { name: 'Approve for 1 host…' }).waitFor()
+  await tabTo(owner, 'Approve for 1 host…')
+  await owner.keyboard.press('Enter')
+  await tabTo(owner, 'Approve for 1 host')
+  await owner.keyboard.press('Enter')
+  await owner.locator('.legend').getByText('done, verified').waitFor()
+  await tabTo(owner, 'web2')
+  await owner.keyboard.press('Enter')
+  await owner.getByRole('heading', { name: 'Security updates on web2' }).waitFor()
+  await tabTo(owner, 'What the tools say on web2')
+  await owner.keyboard.press('Home')
+  await owner.getByText('Reading database').waitFor()
+})
+
 await step('everything that can be clicked is reached by the keyboard', async () => {
-  for (const path of ['/', '/hosts', '/updates', '/settings?tab=users']) {
+  for (const path of ['/', '/hosts', '/updates', `/rollouts/${rollout}`, '/settings?tab=users']) {
     await owner.goto(new URL(path, owner.url()).href)
     await owner.locator('main h1').first().waitFor()
     await owner.waitForLoadState('networkidle')

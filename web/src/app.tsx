@@ -17,12 +17,15 @@ import { Images } from './pages/images.tsx'
 import { Overview } from './pages/overview.tsx'
 import { Packages } from './pages/packages.tsx'
 import { SignIn } from './pages/sign-in.tsx'
-import { Update, Updates } from './pages/updates.tsx'
-import { Work } from './pages/work.tsx'
+import { Update } from './pages/update.tsx'
+import { Updates } from './pages/updates.tsx'
 import { go, Link, useLocation } from './router.tsx'
 import { may } from './who.ts'
 
 // What is opened now and then comes when it is.
+const Work = lazy(() => import('./pages/work.tsx').then((m) => ({ default: m.Work })))
+const Rollout = lazy(() => import('./pages/rollout.tsx').then((m) => ({ default: m.Rollout })))
+const Job = lazy(() => import('./pages/job.tsx').then((m) => ({ default: m.Job })))
 const Settings = lazy(() => import('./pages/settings/settings.tsx').then((m) => ({ default: m.Settings })))
 
 const menu: [path: string, text: string][] = [
@@ -41,16 +44,18 @@ function page(path: string, me: Caller): ReactNode {
   const [, name = '', id = '', more] = path.split('/')
   if (more === undefined) {
     if (name === 'hosts' && id) return <Host key={id} id={id} me={me} />
-    if (name === 'updates' && /^\d+$/.test(id)) return <Update key={id} id={Number(id)} />
+    if (name === 'updates' && /^\d+$/.test(id)) return <Update key={id} id={Number(id)} me={me} />
+    if (name === 'rollouts' && /^\d+$/.test(id)) return <Rollout key={id} id={Number(id)} me={me} />
+    if (name === 'jobs' && /^\d+$/.test(id)) return <Job key={id} id={Number(id)} me={me} />
     if (!id) {
       switch (name) {
         case '':
         case 'sign-in':
           return <Overview />
         case 'updates':
-          return <Updates />
+          return <Updates me={me} />
         case 'hosts':
-          return <Hosts />
+          return <Hosts me={me} />
         case 'images':
           return <Images />
         case 'packages':
@@ -77,6 +82,9 @@ function page(path: string, me: Caller): ReactNode {
     </Empty>
   )
 }
+
+// isAt says whether a page is part of what a word of the menu leads to.
+const isAt = (path: string, to: string) => (to === '/' ? path === '/' : path.startsWith(to) || (to === '/work' && /^\/(rollouts|jobs)\//.test(path)))
 
 // typing says whether a key is for a field.
 const typing = (e: KeyboardEvent) => e.target instanceof HTMLElement && (e.target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(e.target.tagName))
@@ -156,7 +164,7 @@ function Shell({ me }: { me: Caller }) {
         <div id="menu" popover="auto">
           <nav aria-label="Pages">
             {pages.map(([to, text]) => (
-              <Link key={to} href={to} aria-current={(to === '/' ? path === '/' : path.startsWith(to)) ? 'page' : undefined} onClick={closeMenu}>
+              <Link key={to} href={to} aria-current={isAt(path, to) ? 'page' : undefined} onClick={closeMenu}>
                 {text}
               </Link>
             ))}

@@ -22,6 +22,8 @@ type Options struct {
 	StateDir string
 	// AptHook is the command line that apt is given as its hook: this program and `apt-hook`. Empty asks apt nothing.
 	AptHook []string
+	// Getenv gives the environment; nil means os.Getenv.
+	Getenv func(string) string
 }
 
 // Sources gives every source, in the order in which people read them.
@@ -33,7 +35,7 @@ func Sources(opt Options) []source.Source {
 		zypper.Source{},
 		pacman.Source{},
 		apk.Source{},
-		docker.New(opt.Registry, docker.Options{}),
-		docker.NewPodman(opt.Registry, docker.Options{}),
+		docker.New(opt.Registry, docker.Options{Getenv: opt.Getenv}),
+		docker.NewPodman(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 	}
 }

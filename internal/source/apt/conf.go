@@ -27,6 +27,8 @@ func newConfig() *config {
 		{"Dir::State", "var/lib/apt"},
 		{"Dir::State::lists", "lists/"},
 		{"Dir::State::extended_states", "extended_states"},
+		{"Dir::Cache", "var/cache/apt"},
+		{"Dir::Cache::archives", "archives/"},
 		{"Dir::Etc", "etc/apt"},
 		{"Dir::Etc::sourcelist", "sources.list"},
 		{"Dir::Etc::sourceparts", "sources.list.d"},

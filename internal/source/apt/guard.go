@@ -18,22 +18,41 @@ var protected = regexp.MustCompile(`^(openssh-server|dropbear|init|systemd|syste
 	`passwd|login|mount|util-linux|grub-.*|shim-signed|systemd-boot|u-boot-.*|raspi-firmware|initramfs-tools|network-manager|netplan\.io|ifupdown|isc-dhcp-client|` +
 	`docker\.io|docker-ce|docker-ee|containerd|containerd\.io|podman|redflag|redflag-agent)$`)
 
-// guardRemovals refuses plans that remove what the machine stands on.
-func guardRemovals(m *machine.Machine, p fleet.Plan) error {
-	kernel := "linux-image-" + m.Kernel()
-	var gone []string
-	for _, c := range p.Changes {
-		if c.To == "" && (protected.MatchString(c.Name) || c.Name == kernel) && !replaced(p, c) {
-			gone = append(gone, c.Name)
+// guard refuses plans that remove what the machine stands on, or go down where nobody wants to go back.
+func guard(m *machine.Machine, db *Database, p fleet.Plan) error {
+	essential := map[string]bool{}
+	for _, pkg := range db.Packages {
+		if pkg.Essential {
+			essential[pkg.Name+":"+pkg.Arch] = true
 		}
 	}
-	if len(gone) == 0 {
-		return nil
+	var gone, down []string
+	for _, c := range p.Changes {
+		if c.To == "" && (protected.MatchString(c.Name) || essential[c.Name+":"+c.Arch] || isKernel(c.Name, m.Kernel())) && !replaced(p, c) {
+			gone = append(gone, c.Name)
+		}
+		if c.Action == fleet.Downgrade && len(p.Selection.Back) == 0 {
+			down = append(down, c.Name+" "+c.From+" → "+c.To)
+		}
 	}
-	return &fleet.Unknown{
-		Because: "the plan would remove " + strings.Join(gone, ", ") + ", which this machine needs",
-		Remedy:  "choose other updates, or do this by hand after a look at what `apt-get -s` says",
+	switch {
+	case len(gone) > 0:
+		return &fleet.Unknown{
+			Because: "the plan would remove " + strings.Join(gone, ", ") + ", which this machine needs",
+			Remedy:  "choose other updates, or do this by hand after a look at what `apt-get -s` says",
+		}
+	case len(down) > 0:
+		return &fleet.Unknown{
+			Because: "the plan would put older versions in place: " + strings.Join(down, ", ") + "; only an undo does that",
+			Remedy:  "see which preference asks for it: apt-cache policy",
+		}
 	}
+	return nil
+}
+
+// isKernel says whether a package is part of the kernel that runs.
+func isKernel(name, release string) bool {
+	return release != "" && slices.Contains([]string{"linux-image-" + release, "linux-image-unsigned-" + release, "linux-modules-" + release}, name)
 }
 
 // replaced says whether the same package comes again in another architecture.

@@ -3,16 +3,19 @@ package apt
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"redflag/internal/fleet"
+	"redflag/internal/parts"
 	"redflag/internal/source"
 )
 
@@ -32,8 +35,18 @@ func toys(version string, more ...string) []string {
 // newBench gives a lab in which version 1 of the toys is installed and version 2 on offer.
 func newBench(t *testing.T, more ...string) *bench {
 	t.Helper()
-	l := newLab(t, "bookworm")
-	l.sh("rm -r /etc/apt/sources.list /etc/apt/sources.list.d/* /var/lib/apt/lists/*; mkdir -p /var/lib/apt/lists/partial; mkdir -p /var/lib/redflag/jobs")
+	return newBenchOf(t, "bookworm", more...)
+}
+
+// newBenchOf is newBench on another suite.
+func newBenchOf(t *testing.T, suite string, more ...string) *bench {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("long: it installs packages in a root of its own")
+	}
+	l := &lab{TB: t, root: parts.Debian(t, suite)}
+	l.sh("rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/*; mkdir -p /var/lib/redflag/jobs")
+	l.bringHook()
 	b := &bench{lab: l}
 	b.repo("toys", "", "Origin: Toys\nLabel: Toys\nCodename: toys\n", toys("1")...)
 	b.sh("apt-get install -yq toy-one toy-two && apt-mark showauto | grep toy-lib")
@@ -46,6 +59,50 @@ func (b *bench) offer(packages ...string) {
 	b.Helper()
 	b.sh("rm -rf /srv/toys")
 	b.repo("toys", "", "Origin: Toys\nLabel: Toys\nCodename: toys\n", packages...)
+}
+
+// deb is a package with files in it, those of its control archive in DEBIAN.
+type deb struct {
+	name, version string
+	arch          string // all where it is empty
+	more          []string
+	files         map[string]string
+}
+
+// build makes the package, and gives its file in the lab.
+func (b *bench) build(d deb) string {
+	b.Helper()
+	dir := fmt.Sprintf("/srv/build/%s_%s_%s", d.name, d.version, d.arch)
+	text := control(d.name, d.version, append(d.more, "Maintainer: nobody <nobody@example.org>")...) + "\n"
+	if d.arch != "" {
+		text = strings.Replace(text, "Architecture: all", "Architecture: "+d.arch, 1)
+	}
+	b.write(dir+"/DEBIAN/control", text)
+	for name, content := range d.files {
+		b.write(path.Join(dir, name), content)
+	}
+	b.sh(fmt.Sprintf("for s in preinst postinst prerm postrm; do ! test -e %s/DEBIAN/$s || chmod 755 %s/DEBIAN/$s; done; dpkg-deb -Znone -b %s %s.deb", dir, dir, dir, dir))
+	return dir + ".deb"
+}
+
+// install installs packages without apt.
+func (b *bench) install(debs ...deb) {
+	b.Helper()
+	for _, d := range debs {
+		b.sh("dpkg -i " + b.build(d))
+	}
+}
+
+// add puts packages into the archive, beside those that are there.
+func (b *bench) add(debs ...deb) {
+	b.Helper()
+	for _, d := range debs {
+		b.sh("cp " + b.build(d) + " /srv/toys/")
+	}
+	b.sh(`cd /srv/toys && rm -f Packages && for d in *.deb; do
+		dpkg-deb -f $d; echo "Filename: $d"; echo "Size: $(stat -c %s $d)"; echo "SHA256: $(sha256sum $d | cut -d' ' -f1)"; echo; done >Packages
+		sed -i '/^Date:/d; /^SHA256:/,$d' Release; printf 'Date: %s\nSHA256:\n %s %s Packages\n' "$(date -Ru)" "$(sha256sum Packages | cut -d' ' -f1)" "$(stat -c %s Packages)" >>Release`)
+	b.fetch("toys")
 }
 
 func (b *bench) source() Source {
@@ -226,10 +283,7 @@ func TestAPlanThatIsNotTheApprovedOneDoesNotStart(t *testing.T) {
 
 func TestAFailureIsToldAsItIs(t *testing.T) {
 	b := newBench(t)
-	b.write("/srv/bad/DEBIAN/postinst", "#!/bin/sh\necho it hurts >&2\nexit 3\n")
-	b.write("/srv/bad/DEBIAN/control", control("toy-one", "2.5")+"\nMaintainer: nobody <nobody@example.org>\n")
-	b.sh("chmod 755 /srv/bad/DEBIAN/postinst && dpkg-deb -b /srv/bad /srv/toys/bad.deb && cd /srv/toys && d=bad.deb && (dpkg-deb -f $d; echo Filename: $d; echo Size: $(stat -c %s $d); echo SHA256: $(sha256sum $d | cut -d' ' -f1); echo) >>Packages && sed -i '/SHA256:/,$d' Release && printf 'SHA256:\n %s %s Packages\n' $(sha256sum Packages | cut -d' ' -f1) $(stat -c %s Packages) >>Release")
-	b.fetch("toys")
+	b.add(deb{name: "toy-one", version: "2.5", files: map[string]string{"DEBIAN/postinst": "#!/bin/sh\necho it hurts >&2\nexit 3\n"}})
 	p := b.plan(fleet.Selection{All: true})
 	w := b.work()
 	o := b.carryOut(p, w)
@@ -258,7 +312,7 @@ func TestALockIsWaitedForAndNamed(t *testing.T) {
 	release := hold(b.lab, "/var/lib/dpkg/lock-frontend")
 	o, err := b.source().Apply(context.Background(), b.machine(), p, w)
 	release()
-	if err != nil || len(o.Done) > 0 || !strings.Contains(o.Because, "is at work on the packages") {
+	if because, _ := fleet.Explain(err); len(o.Done) > 0 || !strings.Contains(because, "python3 (process") || !strings.Contains(because, "is at work on the packages") {
 		t.Errorf("%+v, %v\n%s", o, err, b.log(w))
 	}
 }
@@ -285,33 +339,38 @@ func TestAMirrorThatDiesOrADiskThatIsFullLeavesEverything(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size=8k", "small", cache).CombinedOutput(); err != nil {
 		t.Fatalf("no small disk: %v %s", err, out)
 	}
-	fails("disk is full")
+	fails("there is not enough room at /var/cache/apt/archives: 8.4 MB are needed, and 0.0 MB are free")
 	if out, err := exec.CommandContext(t.Context(), "umount", "-l", cache).CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
+	w := b.work()
+	if err := b.source().Fetch(context.Background(), b.machine(), p, w); err != nil {
+		t.Fatal(err)
+	}
 	mirror.Close()
+	if o, err := b.source().Apply(context.Background(), b.machine(), p, w); err != nil || !o.Succeeded() {
+		t.Errorf("what was fetched is not enough: %+v, %v\n%s", o, err, b.log(w))
+	}
+	b.sh("apt-get install -yq --allow-downgrades /var/lib/redflag/packages/toy-*_1_all.deb && apt-get clean")
 	fails("cannot be fetched")
 }
 
 func TestAConfigurationFileIsKeptAndToBeReviewed(t *testing.T) {
 	b := newBench(t)
-	conf := func(version string) {
-		b.write("/srv/conf/DEBIAN/control", control("toy-conf", version)+"\nMaintainer: nobody <nobody@example.org>\n")
-		b.write("/srv/conf/DEBIAN/conffiles", "/etc/toy.conf\n")
-		b.write("/srv/conf/etc/toy.conf", "version "+version+"\n")
-		b.sh("dpkg-deb -b /srv/conf /srv/conf.deb")
+	conf := func(version string) deb {
+		return deb{name: "toy-conf", version: version, files: map[string]string{"DEBIAN/conffiles": "/etc/toy.conf\n", "etc/toy.conf": "version " + version + "\n"}}
 	}
-	conf("1")
-	b.sh("dpkg -i /srv/conf.deb && echo mine >/etc/toy.conf")
-	conf("2")
-	b.sh("cp /srv/conf.deb /srv/toys/ && cd /srv/toys && d=conf.deb && (dpkg-deb -f $d; echo Filename: $d; echo Size: $(stat -c %s $d); echo SHA256: $(sha256sum $d | cut -d' ' -f1); echo) >>Packages && sed -i '/SHA256:/,$d' Release && printf 'SHA256:\n %s %s Packages\n' $(sha256sum Packages | cut -d' ' -f1) $(stat -c %s Packages) >>Release")
-	b.fetch("toys")
+	b.install(conf("1"))
+	b.sh("echo mine >/etc/toy.conf; mkdir -p /var/lib/ucf; echo toy-conf /etc/toy-ucf.conf >/var/lib/ucf/registry")
+	two := conf("2")
+	two.files["DEBIAN/postinst"] = "#!/bin/sh\necho theirs >/etc/toy-ucf.conf.ucf-dist\n"
+	b.add(two)
 	p := b.plan(fleet.Selection{Names: []string{"toy-conf"}})
 	if strings.Join(p.ConfigFiles, " ") != "/etc/toy.conf" {
 		t.Errorf("at stake: %q", p.ConfigFiles)
 	}
 	o, w := b.succeeds(p)
-	if strings.Join(o.ConfigFiles, " ") != "/etc/toy.conf.dpkg-dist" || strings.TrimSpace(string(b.sh("cat /etc/toy.conf"))) != "mine" {
+	if strings.Join(o.ConfigFiles, " ") != "/etc/toy.conf.dpkg-dist /etc/toy-ucf.conf.ucf-dist" || strings.TrimSpace(string(b.sh("cat /etc/toy.conf"))) != "mine" {
 		t.Errorf("%+v\n%s", o, b.log(w))
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,9 +16,6 @@ import (
 	"redflag/internal/machine"
 	"redflag/internal/source"
 )
-
-// lockWait is how long apt waits for another program that is at work on the packages.
-const lockWait = 5 * time.Minute
 
 // calmly makes maintainer scripts and what hooks into apt ask nobody and restart nothing.
 var calmly = []string{
@@ -37,19 +33,7 @@ const (
 
 // command is apt-get with all that an unattended run needs. More are options that come before the words.
 func (s Source) command(dir string, words []string, more ...string) machine.Command {
-	wait := s.LockWait
-	if wait == 0 {
-		wait = lockWait
-	}
-	args := []string{
-		"-y", "-q", "-o", "Acquire::Retries=1", "-o", "APT::Status-Fd=3", "-o", "Dpkg::Use-Pty=0", "-o", fmt.Sprintf("DPkg::Lock::Timeout=%d", int(wait/time.Second)),
-		"-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold",
-	}
-	for _, o := range s.planOptions(words) {
-		if o == "--allow-downgrades" {
-			args = append(args, o)
-		}
-	}
+	args := slices.Concat(unattended, []string{"-o", fmt.Sprintf("DPkg::Lock::Timeout=%d", int(s.patience()/time.Second))}, settled(words))
 	args = append(append(args, hookOption(s.Hook, path.Join(dir, planFile))...), more...)
 	return machine.Command{Name: "apt-get", Args: append(args, words...), Env: calmly}
 }
@@ -57,10 +41,13 @@ func (s Source) command(dir string, words []string, more ...string) machine.Comm
 // words are those of a plan that was approved: what was selected, or each change by its version. A selection of everything is given to apt
 // as that, so that no package is taken for one that a person chose.
 func (s Source) words(m *machine.Machine, p fleet.Plan) ([]string, error) {
-	words := []string{"dist-upgrade"}
-	if !p.Selection.All {
-		words = back(m, p.Changes)
+	switch {
+	case p.Selection.All:
+		return []string{"dist-upgrade"}, nil
+	case p.Selection.Mend:
+		return []string{mendWord, "install"}, nil
 	}
+	words := back(m, p.Changes)
 	return words, checkWords(words)
 }
 
@@ -71,6 +58,12 @@ func (s Source) Fetch(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 		return err
 	}
 	if err := writeJSON(m, path.Join(w.Dir, planFile), p); err != nil {
+		return err
+	}
+	if err := s.enough(m, p); err != nil {
+		return err
+	}
+	if err := s.awaitLocks(ctx, m, w); err != nil {
 		return err
 	}
 	s.keepAll(ctx, m, p, w)
@@ -88,7 +81,7 @@ func (s Source) run(ctx context.Context, m *machine.Machine, w source.Work, c ma
 		return -1, err
 	}
 	defer status.Close()
-	fmt.Fprintf(w.Log, "\n# %s %s\n", c.Name, strings.Join(c.Args, " "))
+	fmt.Fprintf(w.Log, "\n# %s %s\n", c.Name, strings.Join(withoutSettings(c.Args), " "))
 	if ctx.Done() != nil {
 		return m.Follow(ctx, c, w.Log, status)
 	}
@@ -99,11 +92,27 @@ func (s Source) run(ctx context.Context, m *machine.Machine, w source.Work, c ma
 	return machine.Code(ctx, cmd, cmd.Run())
 }
 
+// withoutSettings leaves out of a command line what is the same for all jobs.
+func withoutSettings(args []string) []string {
+	var list []string
+	for i := 0; i < len(args); i++ {
+		if args[i] == "-o" {
+			i++
+			continue
+		}
+		list = append(list, args[i])
+	}
+	return list
+}
+
 // Apply implements source.Installer. What was fetched is in apt's cache. (With --no-download apt 2.6 fails over archives on a disk, which it does
 // not copy there.)
 func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
 	words, err := s.words(m, p)
 	if err != nil {
+		return fleet.Outcome{}, err
+	}
+	if err := s.awaitLocks(ctx, m, w); err != nil {
 		return fleet.Outcome{}, err
 	}
 	before, err := s.snapshot(ctx, m)
@@ -138,7 +147,11 @@ func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w 
 		return o, err
 	}
 	o.Done = before.differences(newSnapshot(db))
+	now := newSnapshot(db)
 	for _, c := range p.Changes {
+		if c.From == c.To && now.Versions[c.Name+":"+c.Arch] == c.To && s.ended(m, w) == 0 {
+			o.Done = append(o.Done, c) // another build of the same version: apt alone can say that it came
+		}
 		if !slices.ContainsFunc(o.Done, func(d fleet.Change) bool { return d.Name == c.Name && d.Arch == c.Arch && d.To == c.To }) {
 			o.Missing = append(o.Missing, c)
 		}
@@ -149,57 +162,6 @@ func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w 
 	o.Because, o.Remedy = s.reason(m, w, o)
 	return o, nil
 }
-
-// reason says why a transaction did not succeed.
-func (s Source) reason(m *machine.Machine, w source.Work, o fleet.Outcome) (because, remedy string) {
-	var code int
-	// Without a code we were killed, and apt went on alone: what is there says all.
-	if err := readJSON(m, path.Join(w.Dir, codeFile), &code); (err == nil && code == 0 || errors.Is(err, fs.ErrNotExist)) && o.Succeeded() {
-		return "", ""
-	}
-	because, remedy = fleet.Explain(s.complaint(m, w, "apt-get did not come to its end"))
-	if len(o.HalfDone) > 0 {
-		remedy = "let dpkg finish: redflag repair"
-	}
-	return because, remedy
-}
-
-// reasons are what apt and dpkg say of a transaction that fails, in the C locale. The first that fits explains it.
-var reasons = []failure{
-	{regexp.MustCompile(`redflag: apt-hook: (` + vetoMark + `: .*)`), "$1", "plan again, and approve what is planned now"},
-	{regexp.MustCompile(`Could not get lock \S+ It is held by process (\d+) \((.*)\)`), "$2 (process $1) is at work on the packages", "wait until it has ended, and try again"},
-	{regexp.MustCompile(`Could not get lock \S+ It is held by process (\d+)`), "process $1 is at work on the packages", "wait until it has ended, and try again"},
-	{regexp.MustCompile(`Unable to acquire the dpkg frontend lock`), "another program is at work on the packages", "wait until it has ended, and try again"},
-	{regexp.MustCompile(`You don't have enough free space in (\S+)`), "there is not enough free space in $1", "free some: apt-get clean"},
-	{regexp.MustCompile(`(?:No space left on device|cannot copy extracted data.*)`), "the disk is full", "free some space, and let dpkg finish: redflag repair"},
-	{regexp.MustCompile(`Version '([^']*)' for '([^']*)' was not found`), "$2 $1 is not on offer any more", "plan again"},
-	{regexp.MustCompile(`Failed to fetch (\S+)\s+(.*)`), "$1 cannot be fetched: $2", "try again, or choose another mirror"},
-	{regexp.MustCompile(`dpkg: error processing (?:package|archive) (\S+) \((.*)\):`), "dpkg fails with $1 ($2)", "see the log for what its script says"},
-	{regexp.MustCompile(`E: (.*)`), "$1", "see the log"},
-}
-
-// complaint gives the reason that is in the log's last run.
-func (s Source) complaint(m *machine.Machine, w source.Work, otherwise string) error {
-	text, err := m.Tail(path.Join(w.Dir, source.LogFile), maxComplaint)
-	if err != nil {
-		return &fleet.Unknown{Because: otherwise + ", and its log cannot be read: " + fleet.Plain(err.Error())}
-	}
-	last := string(text)
-	if i := strings.LastIndex(last, "\n# "); i >= 0 {
-		last = last[i+1:]
-		_, last, _ = strings.Cut(last, "\n")
-	}
-	for _, r := range reasons {
-		if at := r.pattern.FindStringSubmatchIndex(last); at != nil {
-			fill := func(t string) string { return fleet.Plain(string(r.pattern.ExpandString(nil, t, last, at))) }
-			return &fleet.Unknown{Because: fill(r.because), Remedy: fill(r.remedy)}
-		}
-	}
-	return &fleet.Unknown{Because: otherwise, Remedy: "see the log"}
-}
-
-// maxComplaint is how much of the end of a log is looked at for a reason.
-const maxComplaint = 256 << 10
 
 // snapshot is what the database said before.
 type snapshot struct {

@@ -36,17 +36,19 @@ func (s Source) keepAll(ctx context.Context, m *machine.Machine, p fleet.Plan, w
 		return
 	}
 	var missing []fleet.Change
+	archives, needed := s.archives(m), map[string]bool{}
 	for _, c := range p.Changes {
 		file := keptFile(c.Name, c.From, c.Arch)
+		needed[path.Base(file)], needed[path.Base(keptFile(c.Name, c.To, c.Arch))] = true, true
 		if c.From == "" || isFile(m, file) || !aptName.MatchString(c.Name) || !versionText.MatchString(c.From) {
 			continue
 		}
-		cached := path.Join("/var/cache/apt/archives", path.Base(file))
+		cached := path.Join(archives, path.Base(file))
 		if !isFile(m, cached) || machine.CopyFile(m.Path(cached), m.Path(file)) != nil {
 			missing = append(missing, c)
 		}
 	}
-	prune(m)
+	prune(m, needed)
 	s.download(ctx, m, missing)
 	for _, c := range missing {
 		file := keptFile(c.Name, c.From, c.Arch)
@@ -62,8 +64,8 @@ func (s Source) keepAll(ctx context.Context, m *machine.Machine, p fleet.Plan, w
 // maxKept bounds the packages that are kept, in bytes: the oldest go first, and with them the way back from old jobs.
 const maxKept = 4 << 30
 
-// prune deletes the oldest packages that are kept, where they are too many.
-func prune(m *machine.Machine) {
+// prune deletes the oldest packages that are kept, where they are too many, but for those that are needed.
+func prune(m *machine.Machine, needed map[string]bool) {
 	entries, err := m.ReadDir(keptDir)
 	if err != nil {
 		return
@@ -81,7 +83,7 @@ func prune(m *machine.Machine) {
 		if total <= maxKept {
 			return
 		}
-		if os.Remove(m.Path(path.Join(keptDir, f.Name()))) == nil {
+		if !needed[f.Name()] && os.Remove(m.Path(path.Join(keptDir, f.Name()))) == nil {
 			total -= f.Size()
 		}
 	}
@@ -108,87 +110,12 @@ func (s Source) download(ctx context.Context, m *machine.Machine, list []fleet.C
 		if err != nil || result.Code == 0 {
 			return
 		}
-		said := notThere.FindStringSubmatch(string(result.Stderr))
-		if said == nil {
-			return
-		}
 		before := len(words)
-		delete(words, said[2]+said[4]+" "+said[1]+said[3])
+		for _, said := range notThere.FindAllStringSubmatch(string(result.Stderr), -1) {
+			delete(words, strings.SplitN(said[2]+said[4], ":", 2)[0]+" "+said[1]+said[3])
+		}
 		if len(words) == before {
 			return
 		}
 	}
-}
-
-// maintainer are the files of a package in dpkg's database that belong into the package again.
-var maintainer = []string{"preinst", "postinst", "prerm", "postrm", "config", "templates", "triggers", "shlibs", "symbols", "conffiles"}
-
-// repack makes a package again from what is installed of it.
-func repack(ctx context.Context, m *machine.Machine, c fleet.Change, file, dir string) error {
-	defer os.RemoveAll(m.Path(dir))
-	if err := os.MkdirAll(m.Path(dir+"/DEBIAN"), 0o755); err != nil {
-		return err
-	}
-	info := "/var/lib/dpkg/info/" + c.Name
-	if !isFile(m, info+".list") {
-		info += ":" + c.Arch
-	}
-	must := func(name string, args ...string) (machine.Result, error) {
-		r, err := m.Run(ctx, machine.Command{Name: name, Args: args})
-		if err == nil && r.Code != 0 {
-			err = fmt.Errorf("%s: %s", name, fleet.Plain(string(r.Stderr)))
-		}
-		return r, err
-	}
-	record, err := must("dpkg-query", "-s", "--", strings.TrimSuffix(c.Name+":"+c.Arch, ":all"))
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(m.Path(dir+"/DEBIAN/control"), controlOf(record.Stdout), 0o644); err != nil { //nolint:gosec // a package's own
-		return err
-	}
-	for _, part := range maintainer {
-		if isFile(m, info+"."+part) {
-			if err := machine.CopyFile(m.Path(info+"."+part), m.Path(dir+"/DEBIAN/"+part)); err != nil {
-				return err
-			}
-		}
-	}
-	if _, err := must("tar", "-C", "/", "--no-recursion", "-T", info+".list", "-cf", dir+".tar"); err != nil {
-		return err
-	}
-	defer os.Remove(m.Path(dir + ".tar"))
-	if _, err := must("tar", "-C", dir, "-xpf", dir+".tar"); err != nil {
-		return err
-	}
-	_, err = must("dpkg-deb", "-Zgzip", "-b", dir, file)
-	return err
-}
-
-// controlOf gives the fields of a package's control file among those of its record in the database.
-func controlOf(record []byte) []byte {
-	var out strings.Builder
-	skip := false
-	for line := range strings.Lines(string(record)) {
-		if !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "\t") {
-			name, _, _ := strings.Cut(line, ":")
-			skip = name == "Status" || name == "Conffiles" || name == "Config-Version"
-		}
-		if !skip {
-			out.WriteString(line)
-		}
-	}
-	return []byte(out.String())
-}
-
-// Undo implements source.Installer: each change the other way round.
-func (s Source) Undo(m *machine.Machine, _ fleet.Plan, o fleet.Outcome, _ source.Work) (fleet.Selection, error) {
-	var sel fleet.Selection
-	for _, c := range o.Done {
-		sel.Back = append(sel.Back, fleet.Change{Action: actionOf(c.To, c.From), Name: c.Name, Arch: c.Arch, From: c.To, To: c.From, Automatic: c.Automatic})
-	}
-	if len(sel.Back) == 0 {
-		return sel, &fleet.Unknown{Because: "the job changed nothing, so there is nothing to undo"}
-	}
-	return sel, nil
 }

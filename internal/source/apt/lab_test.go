@@ -52,13 +52,19 @@ func newLab(t testing.TB, suite string) *lab {
 	l.write("/etc/apt/sources.list", fmt.Sprintf("deb %s %s main\ndeb %s %s-updates main\n", archive, suite, archive, suite))
 	l.write("/etc/apt/sources.list.d/security.sources", fmt.Sprintf("# a comment\nTypes: deb deb-src\nURIs: %s\nSuites: %s-security\nComponents: main\n", security, suite))
 	l.sh("apt-get update -q -o Acquire::Languages=none -o APT::Update::Error-Mode=any")
+	l.bringHook()
+	return l
+}
+
+// bringHook puts this test's program where the lab's apt runs it as its hook.
+func (l *lab) bringHook() {
+	l.Helper()
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
-		t.Fatal(err)
+		l.Fatal(err)
 	}
 	l.write(hookInRoot, string(self))
 	l.sh("chmod 755 " + shellLine([]string{hookInRoot}))
-	return l
 }
 
 // copy gives another lab like this one, to change.

@@ -55,13 +55,42 @@ func reviews(ctx context.Context, m *machine.Machine, done []fleet.Change, since
 	if err != nil {
 		return nil
 	}
-	for line := range strings.Lines(string(result.Stdout)) {
-		file, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+	for _, file := range append(conffiles(result.Stdout), ucfFiles(m, done)...) {
 		for _, suffix := range []string{".dpkg-dist", ".dpkg-new", ".ucf-dist"} {
 			info, err := m.Stat(path.Clean(file + suffix))
 			if strings.HasPrefix(file, "/") && err == nil && changed(info).After(since.Add(-time.Minute)) {
 				list = append(list, fleet.Plain(file+suffix))
 			}
+		}
+	}
+	return list
+}
+
+// conffiles reads what dpkg-query says of configuration files: one a line, with its checksum.
+func conffiles(output []byte) []string {
+	var list []string
+	for line := range strings.Lines(string(output)) {
+		if file, _, _ := strings.Cut(strings.TrimSpace(line), " "); file != "" {
+			list = append(list, file)
+		}
+	}
+	return list
+}
+
+// maxRegistry bounds ucf's list: a line for each file, of which a machine has some dozens.
+const maxRegistry = 1 << 20
+
+// ucfFiles are the configuration files of packages that scripts keep by ucf(1), which dpkg does not know: lines of a package and a file.
+func ucfFiles(m *machine.Machine, done []fleet.Change) []string {
+	data, err := m.ReadFile("/var/lib/ucf/registry", maxRegistry)
+	if err != nil {
+		return nil // nothing here is kept by it
+	}
+	var list []string
+	for line := range strings.Lines(string(data)) {
+		words := strings.Fields(line)
+		if len(words) == 2 && slices.ContainsFunc(done, func(c fleet.Change) bool { return c.Name == words[0] }) {
+			list = append(list, words[1])
 		}
 	}
 	return list

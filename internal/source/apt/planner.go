@@ -7,7 +7,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"redflag/internal/fleet"
@@ -17,77 +16,99 @@ import (
 // Plan implements source.Planner: apt itself says what it would do, through its hook, and does nothing.
 func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selection) (fleet.Plan, error) {
 	p := fleet.NewPlan(s.Name(), sel, m.Now())
-	if err := s.ready(m); err != nil {
+	db, err := s.ready(m, sel)
+	if err != nil {
 		return p, err
 	}
-	wanted, err := s.wanted(ctx, m, sel)
-	if err != nil || wanted == nil {
+	finding, err := s.offered(ctx, m, sel)
+	if err != nil {
+		because, _ := fleet.Explain(err)
+		if len(finding.Updates) == 0 && !sel.All && !sel.Mend && len(sel.Back) == 0 {
+			return p, err // what is on offer is not known at all
+		}
+		p.Warnings = append(p.Warnings, "what is on offer is not known for certain: "+because)
+	}
+	words, err := wanted(m, db, sel, finding, &p)
+	if err != nil || words == nil {
 		return p, err
 	}
-	said, err := s.askFor(ctx, m, wanted)
+	said, err := s.askForWhatIsThere(ctx, m, &words, &p)
 	if err != nil {
 		return p, err
 	}
 	p.Changes = said.changes()
-	s.markSecurity(ctx, m, &p)
-	if err := guardRemovals(m, p); err != nil {
+	markSecurity(finding, &p)
+	p.Warnings = append(p.Warnings, dragged(p)...)
+	if err := guard(m, db, p); err != nil {
 		return p, err
 	}
-	s.measure(ctx, m, wanted, &p)
+	if len(p.Changes) == 0 {
+		return p, nil
+	}
+	s.measure(ctx, m, words, &p)
 	p.ConfigFiles = changedConfigFiles(ctx, m, p)
-	p.Reboot = rebootFor(p)
+	foresee(ctx, m, &p)
 	return p, nil
 }
 
 // ready refuses to plan where apt would refuse to work.
-func (s Source) ready(m *machine.Machine) error {
+func (s Source) ready(m *machine.Machine, sel fleet.Selection) (*Database, error) {
 	if len(s.Hook) == 0 {
-		return &fleet.Unknown{Because: "apt cannot be asked for a plan, because this program cannot name itself", Remedy: "call it by its full path"}
+		return nil, &fleet.Unknown{Because: "apt cannot be asked for a plan, because this program cannot name itself", Remedy: "call it by its full path"}
 	}
-	set, err := readSettings(m)
+	db, err := s.database(m)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	db, err := ReadDatabase(m, set.status)
-	if err != nil {
-		return unreadable(set.status, err)
+	left := db.interrupted()
+	if len(left) == 0 || sel.Mend && db.Journal == 0 {
+		return db, nil
 	}
-	if left := db.interrupted(); len(left) > 0 {
-		return &fleet.Unknown{
-			Because: "dpkg was interrupted, and has not finished with " + strings.Join(left, ", "), Remedy: "let it finish first: redflag repair",
-			Err: ErrInterrupted,
-		}
+	if who := s.atWork(m); who != "" {
+		return nil, &fleet.Unknown{Because: who + " is at work on the packages", Remedy: "wait until it has ended, and try again", Err: ErrInterrupted}
 	}
-	return nil
+	return nil, &fleet.Unknown{
+		Because: "dpkg was interrupted, and has not finished with " + strings.Join(left, ", "), Remedy: "let it finish first: redflag repair",
+		Err: ErrInterrupted,
+	}
 }
 
 // ErrInterrupted: dpkg was interrupted in the middle of its work.
 var ErrInterrupted = errors.New("dpkg was interrupted")
 
-// wanted gives the words of apt-get's command line that mean a selection; nil where nothing is to be done.
-func (s Source) wanted(ctx context.Context, m *machine.Machine, sel fleet.Selection) ([]string, error) {
-	if sel.All {
-		return []string{"dist-upgrade"}, nil
+// offered gives what is on offer. What apt would keep back matters only where updates are chosen from it: else apt is not asked.
+func (s Source) offered(ctx context.Context, m *machine.Machine, sel fleet.Selection) (fleet.Finding, error) {
+	if sel.All || sel.Mend || len(sel.Back) > 0 {
+		s.Hook = nil
+		s.StateDir = "" // what is kept there has apt's word in it
 	}
-	if len(sel.Back) > 0 {
+	return s.Scan(ctx, m)
+}
+
+// wanted gives the words of apt-get's command line that mean a selection; nil where nothing is to be done.
+func wanted(m *machine.Machine, db *Database, sel fleet.Selection, finding fleet.Finding, p *fleet.Plan) ([]string, error) {
+	switch {
+	case sel.All:
+		return []string{"dist-upgrade"}, nil
+	case sel.Mend:
+		return []string{mendWord, "install"}, nil
+	case len(sel.Back) > 0:
+		p.Warnings = append(p.Warnings, movedOn(db, sel.Back)...)
 		return back(m, sel.Back), nil
 	}
-	finding, err := s.Scan(ctx, m)
-	if err != nil && len(finding.Updates) == 0 {
-		return nil, err // what is on offer is not known at all
-	}
 	words := []string{"install"}
-	if sel.Security {
-		for _, u := range finding.Updates {
-			if u.Security && u.Blocked == "" {
-				words = append(words, word(u.Name, u.Arch, u.To))
-			}
+	for _, u := range finding.Updates {
+		if sel.Security && u.Security && u.Blocked == "" {
+			words = append(words, word(u.Name, u.Arch, u.To))
 		}
 	}
 	for _, name := range sel.Names {
-		u, err := pick(finding.Updates, name)
+		u, err := pick(db, finding.Updates, name)
 		if err != nil {
 			return nil, err
+		}
+		if u.Blocked == fleet.Phased {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s is %s: named, it is installed all the same", u.Name, u.BlockedBecause))
 		}
 		words = append(words, word(u.Name, u.Arch, u.To))
 	}
@@ -96,6 +117,9 @@ func (s Source) wanted(ctx context.Context, m *machine.Machine, sel fleet.Select
 	}
 	return words, nil
 }
+
+// mendWord has apt correct what does not fit together. It is ours, and never from a name.
+const mendWord = "--fix-broken"
 
 // word names a version of a package to apt. A package for all architectures has none there.
 func word(name, arch, version string) string {
@@ -109,7 +133,7 @@ func word(name, arch, version string) string {
 }
 
 // pick finds the update that a name means: curl, or libc6:i386.
-func pick(updates []fleet.Update, name string) (fleet.Update, error) {
+func pick(db *Database, updates []fleet.Update, name string) (fleet.Update, error) {
 	for _, u := range updates {
 		if u.Name != name && u.Name+":"+u.Arch != name {
 			continue
@@ -119,7 +143,13 @@ func pick(updates []fleet.Update, name string) (fleet.Update, error) {
 		}
 		return u, nil
 	}
-	return fleet.Update{}, &fleet.Unknown{Because: fmt.Sprintf("no update of %q is on offer", fleet.Plain(name)), Remedy: "redflag list shows what is; redflag scan --refresh looks anew"}
+	shown := fleet.Plain(name)
+	if !slices.ContainsFunc(db.Packages, func(p *Package) bool { return p.Installed() && (p.Name == name || p.Name+":"+p.Arch == name) }) {
+		return fleet.Update{}, &fleet.Unknown{
+			Because: fmt.Sprintf("no update of %q is on offer: apt has no package of that name installed here", shown), Remedy: "redflag list shows what can be updated",
+		}
+	}
+	return fleet.Update{}, &fleet.Unknown{Because: fmt.Sprintf("no update of %q is on offer", shown), Remedy: "redflag list shows what is; redflag scan --refresh looks anew"}
 }
 
 // aptName is what a package may be called, with or without its architecture (Debian Policy 5.6.1). Nothing like an option fits.
@@ -128,22 +158,12 @@ var aptName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?$`)
 // versionText is what a version may look like (Debian Policy 5.6.12).
 var versionText = regexp.MustCompile(`^[0-9][A-Za-z0-9.+:~-]*$`)
 
-// back gives the words that go back to versions: those that were kept here by their files, others by what archives have.
-func back(m *machine.Machine, changes []fleet.Change) []string {
-	words := []string{"install"}
-	for _, c := range changes {
-		if file := keptFile(c.Name, c.To, c.Arch); c.To != "" && isFile(m, file) {
-			words = append(words, file)
-		} else {
-			words = append(words, word(c.Name, c.Arch, c.To))
-		}
-	}
-	return words
-}
-
 // checkWords refuses what would not be a package to apt. Names come from archives and from servers.
 func checkWords(words []string) error {
-	for _, w := range words[1:] {
+	for i, w := range words {
+		if i == 0 || words[0] == mendWord {
+			continue
+		}
 		if path.Dir(w) == keptDir {
 			continue // a file of ours
 		}
@@ -155,45 +175,70 @@ func checkWords(words []string) error {
 	return nil
 }
 
-// planOptions let apt plan without a lock, and allow what a plan may need. What it may not do is decided when the plan is looked at.
-func (s Source) planOptions(words []string) []string {
-	args := []string{"-q", "-o", "Debug::NoLocking=1"}
-	if slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, "=") || path.Dir(w) == keptDir }) {
-		args = append(args, "--allow-downgrades")
+// askForWhatIsThere asks for a plan, and where apt does not know some of the versions to go back to, for one without them: it is said which.
+func (s Source) askForWhatIsThere(ctx context.Context, m *machine.Machine, words *[]string, p *fleet.Plan) (*plan, error) {
+	for {
+		said, output, err := s.askFor(ctx, m, *words)
+		if err == nil || len(p.Selection.Back) == 0 {
+			return said, err
+		}
+		left := slices.DeleteFunc(slices.Clone(*words), func(w string) bool {
+			if !lacks(output, w) {
+				return false
+			}
+			name, version, _ := strings.Cut(w, "=")
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s cannot go back: its version %s was not kept here, and no source has it any more", name, version))
+			return true
+		})
+		if len(left) == len(*words) {
+			return nil, err
+		}
+		if len(left) == 1 {
+			return nil, &fleet.Unknown{Because: strings.Join(p.Warnings, "; "), Remedy: "get the packages elsewhere, and install them by hand"}
+		}
+		*words = left
 	}
-	return args
 }
 
-// hookOption makes apt call a hook at a time.
-func hookOption(hook []string, more ...string) []string {
-	line := shellLine(append(hook[:len(hook):len(hook)], more...))
-	return []string{"-o", "AptCli::Hooks::Upgrade::=" + line, "-o", "AptCli::Hooks::Install::=" + line}
+// lacks says whether apt complains that it does not have what a word names.
+func lacks(output []byte, word string) bool {
+	name, version, exact := strings.Cut(word, "=")
+	if !exact {
+		return false
+	}
+	bare, _, _ := strings.Cut(name, ":")
+	text := string(output)
+	return strings.Contains(text, fmt.Sprintf("Version '%s' for '%s' was not found", version, name)) ||
+		strings.Contains(text, fmt.Sprintf("Version '%s' for '%s' was not found", version, bare)) ||
+		strings.Contains(text, "Unable to locate package "+name+"\n") || strings.Contains(text, "Unable to locate package "+bare+"\n")
 }
 
-// askFor has apt plan what the words say and tell our hook, which stops it there.
-func (s Source) askFor(ctx context.Context, m *machine.Machine, words []string) (*plan, error) {
+// askFor has apt plan what the words say and tell our hook, which stops it there. What apt complained of comes with an error.
+func (s Source) askFor(ctx context.Context, m *machine.Machine, words []string) (*plan, []byte, error) {
 	if err := checkWords(words); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	args := append(append([]string{"-s"}, s.planOptions(words)...), hookOption(s.Hook, "-")...)
+	args := append(append([]string{"-s", "-q", "-o", "Debug::NoLocking=1"}, settled(words)...), hookOption(s.Hook, "-")...)
 	result, err := m.Run(ctx, machine.Command{Name: "apt-get", Args: append(args, words...)})
 	if err != nil {
-		return nil, noTransaction(err.Error(), err)
+		return nil, nil, noTransaction(err.Error(), err)
 	}
 	p, err := parsePlan(result.Stdout)
 	switch said := complaint(result); {
 	case err != nil:
-		return nil, noTransaction(err.Error(), err)
+		return nil, result.Stderr, noTransaction(err.Error(), err)
 	case p != nil:
-		return p, nil
+		return p, nil, nil
+	case strings.Contains(said, "Unmet dependencies"), strings.Contains(said, "unmet dependencies") && words[0] == "dist-upgrade":
+		return nil, result.Stderr, &fleet.Unknown{Because: "packages that are installed lack others that they need", Remedy: "let apt mend that first: redflag repair"}
 	case said != "":
-		return nil, noTransaction(said, nil)
+		return nil, result.Stderr, noTransaction(said, nil)
 	case result.Code != 0:
-		return nil, noTransaction(fmt.Sprintf("apt-get ended with code %d and no word", result.Code), nil)
+		return nil, result.Stderr, noTransaction(fmt.Sprintf("apt-get ended with code %d and no word", result.Code), nil)
 	}
-	return &plan{}, nil // there is nothing to do: apt does not even call its hooks
+	return &plan{}, nil, nil // there is nothing to do: apt does not even call its hooks
 }
 
 func noTransaction(why string, err error) error {
@@ -227,12 +272,7 @@ func (p *plan) changes() []fleet.Change {
 }
 
 // markSecurity notes which of the changes bring security updates, as the scan knows them.
-func (s Source) markSecurity(ctx context.Context, m *machine.Machine, p *fleet.Plan) {
-	finding, err := s.Scan(ctx, m)
-	if err != nil && len(finding.Updates) == 0 {
-		p.Warnings = append(p.Warnings, "which of these are for security is not known")
-		return
-	}
+func markSecurity(finding fleet.Finding, p *fleet.Plan) {
 	security := map[string]bool{}
 	for _, u := range finding.Updates {
 		security[u.Name+" "+u.To] = u.Security
@@ -240,43 +280,4 @@ func (s Source) markSecurity(ctx context.Context, m *machine.Machine, p *fleet.P
 	for i, c := range p.Changes {
 		p.Changes[i].Security = security[c.Name+" "+c.To]
 	}
-}
-
-// uriLine is a line of apt-get --print-uris: 'URI' file size hash.
-var uriLine = regexp.MustCompile(`(?m)^'[^']*' \S+ (\d+) `)
-
-// diskLine is what apt says of the disk, in the C locale.
-var diskLine = regexp.MustCompile(`After this operation, ([\d,.]+) ([kMG]?B) (of additional disk space will be used|disk space will be freed)`)
-
-// measure asks apt how much is to be fetched, and how much more it will take. Where it does not say it is not known, which is no reason not
-// to plan.
-func (s Source) measure(ctx context.Context, m *machine.Machine, words []string, p *fleet.Plan) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	result, err := m.Run(ctx, machine.Command{Name: "apt-get", Args: append(append([]string{"--print-uris", "-y"}, s.planOptions(words)...), words...)})
-	if err != nil || result.Code != 0 {
-		p.Warnings = append(p.Warnings, "how much must be downloaded is not known")
-		return
-	}
-	for _, line := range uriLine.FindAllSubmatch(result.Stdout, -1) {
-		n, err := strconv.ParseInt(string(line[1]), 10, 64)
-		if err == nil {
-			p.Download += n
-		}
-	}
-	if said := diskLine.FindSubmatch(result.Stdout); said != nil {
-		p.Disk = diskBytes(string(said[1]), string(said[2]))
-		if strings.Contains(string(said[3]), "freed") {
-			p.Disk = -p.Disk
-		}
-	}
-}
-
-// diskBytes reads 1,234 kB.
-func diskBytes(number, unit string) int64 {
-	n, err := strconv.ParseFloat(strings.ReplaceAll(number, ",", ""), 64)
-	if err != nil {
-		return 0
-	}
-	return int64(n * map[string]float64{"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}[unit])
 }

@@ -27,6 +27,8 @@ type Package struct {
 	State string
 	// Summary is the first line of its description.
 	Summary string
+	// Essential: dpkg keeps it from being removed, as Essential or as Protected.
+	Essential bool
 
 	record version
 }
@@ -150,6 +152,9 @@ func ParseStatus(r io.Reader) ([]*Package, error) {
 func parsePackage(stanza []byte) *Package {
 	p := &Package{}
 	for name, value := range fields(stanza) {
+		if len(name) == len("Essential") && (strings.EqualFold(string(name), "Essential") || strings.EqualFold(string(name), "Protected")) {
+			p.Essential = p.Essential || string(value) == "yes" // dpkg writes them before the status (lib/dpkg/parse.c)
+		}
 		if fieldName(name) == "Status" {
 			if words := strings.Fields(string(value)); len(words) == 3 {
 				p.Want, p.Flag, p.State = words[0], words[1], words[2]

@@ -25,6 +25,8 @@ type engine struct {
 	brand    brand
 	host     string
 	scheme   string // http or https, over TCP
+	version  string // of the API that it speaks itself; the client's may be older
+	getenv   func(string) string
 	api      *client.Client
 	wires    wires
 	patience time.Duration
@@ -40,6 +42,9 @@ type engine struct {
 	mu          sync.Mutex
 	inspections map[detailsKey]func() (details, error)
 	learnt      map[fleet.ImageID]details
+	// What Compose has said of projects, and of itself.
+	composeHashes  map[string]func() (map[string]string, error)
+	classicCompose map[string]bool
 }
 
 // wires are the connections to an engine.
@@ -64,9 +69,10 @@ func connect(ctx context.Context, s *Source, host string) (*engine, error) {
 
 func newEngine(s *Source, host string) *engine {
 	return &engine{
-		brand: s.brand, host: host, patience: s.patience,
+		brand: s.brand, host: host, patience: s.patience, getenv: s.getenv,
 		places:      make(chan struct{}, maxRequests),
 		inspections: map[detailsKey]func() (details, error){}, learnt: map[fleet.ImageID]details{},
+		composeHashes: map[string]func() (map[string]string, error){}, classicCompose: map[string]bool{},
 	}
 }
 
@@ -78,7 +84,8 @@ func (e *engine) open(ctx context.Context, scheme string) (err error) {
 		return e.explain(ctx, err)
 	}
 	err = e.ask(ctx, func(ctx context.Context) error {
-		_, err := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+		r, err := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+		e.version = r.APIVersion
 		return err
 	})
 	if err != nil {

@@ -27,9 +27,9 @@ const maxVersion = 128
 // (NGINX_VERSION in nginx). Empty where neither says, or says what cannot be shown.
 func versionOf(ref reference.Named, labels map[string]string, env []string) string {
 	name := path.Base(reference.Path(ref))
-	candidates := []string{labels[labelVersion], labels[labelOldVersion], variable(env, name)}
+	candidates := []string{labels[labelVersion], labels[labelOldVersion], variable(env, name), shortVariable(env, name)}
 	if isBases(labels, name) {
-		candidates = []string{variable(env, name)}
+		candidates = candidates[2:]
 	}
 	for _, v := range candidates {
 		if v != "" && len(v) <= maxVersion && fleet.Plain(v) == v {
@@ -58,6 +58,14 @@ func variable(env []string, name string) string {
 		}
 	}
 	return ""
+}
+
+// shortVariable gives the value of PG_VERSION: the image of PostgreSQL alone has a variable that does not have its name.
+func shortVariable(env []string, name string) string {
+	if name != "postgres" {
+		return ""
+	}
+	return variable(env, "pg")
 }
 
 // links gives where an image's source is, and where what is new in a version is told.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 	"github.com/moby/moby/client"
@@ -22,15 +23,19 @@ func (s *Source) Fetch(ctx context.Context, m *machine.Machine, p fleet.Plan, w 
 	if err != nil {
 		return err
 	}
-	d := &drafting{ctx: ctx, plan: &p, engines: engines}
+	d := &drafting{ctx: ctx, m: m, source: s, plan: &p, engines: engines}
 	for _, c := range p.Changes {
-		e, _, err := d.find(c.Name)
+		found, err := d.find(c.Name)
 		if err != nil {
 			return err
 		}
+		e := found.engine
 		if id, err := e.imageAt(ctx, c); err == nil {
 			fmt.Fprintf(w.Log, "%s: %s is here as %s\n", c.Name, c.To, id)
 			continue
+		}
+		if err := e.enough(ctx, m, p); err != nil {
+			return err
 		}
 		if err := s.pull(ctx, e, c, w); err != nil {
 			return err
@@ -38,6 +43,9 @@ func (s *Source) Fetch(ctx context.Context, m *machine.Machine, p fleet.Plan, w 
 	}
 	return nil
 }
+
+// maxPull bounds one pull: 20 GB over a slow line.
+const maxPull = 6 * time.Hour
 
 // pinned gives an image's reference by the digest of a change.
 func pinned(c fleet.Change) (reference.Named, string, error) {
@@ -86,6 +94,8 @@ func (s *Source) pull(ctx context.Context, e *engine, c fleet.Change, w source.W
 		opt.Platforms = []ocispec.Platform{{OS: parts[0], Architecture: parts[1], Variant: strings.Join(parts[2:], "/")}}
 	}
 	fmt.Fprintf(w.Log, "%s: pull %s\n", c.Name, byDigest)
+	ctx, cancel := context.WithTimeout(ctx, maxPull)
+	defer cancel()
 	r, err := e.api.ImagePull(ctx, byDigest, opt)
 	if err != nil {
 		return failed(err)

@@ -5,66 +5,211 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"redflag/internal/fleet"
-	"redflag/internal/machine"
-	"redflag/internal/source"
 )
 
-// putBack undoes what was done to one container: the new one goes, without a volume of its, and the old one has its name, its restart policy and its
-// tag again, and runs if it ran. It may be done again after it was interrupted.
-func (r *recreation) putBack(ctx context.Context, e *engine, k *remake) error {
-	ctx, cancel := context.WithTimeout(ctx, slow)
-	defer cancel()
-	if err := r.removeNew(ctx, e, k); err != nil {
+const (
+	// patienceBack is how long it is waited for an engine that has gone away, before the containers are given up: a restart with many containers
+	// takes minutes.
+	patienceBack = 10 * time.Minute
+	// askAgain is how often it is asked meanwhile.
+	askAgain = 500 * time.Millisecond
+)
+
+// giveUp puts the containers of a set back after one of them has failed, and says why.
+func (r *recreation) giveUp(ctx context.Context, set []*remake, failed error) error {
+	r.say("%v: the old containers are put back", failed)
+	word := ""
+	for _, k := range set {
+		if k.New == "" || k.Because == "" {
+			continue
+		}
+		if said := k.engine.lastLog(ctx, k.New); len(said) > 0 {
+			r.say("  the last that the new %s said:", k.Change.Name)
+			r.quote(said)
+			word = lastLine(said)
+		}
+	}
+	names := make([]string, len(set))
+	for i, k := range set {
+		names[i] = k.Change.Name
+	}
+	because := fleet.Plain(failed.Error() + word)
+	if back := r.putAllBack(ctx, set, because); back != nil {
+		return errors.Join(&fleet.Unknown{Because: because}, &fleet.Unknown{
+			Because: fmt.Sprintf("%s could not be put back: %s", strings.Join(names, ", "), fleet.Plain(back.Error())),
+			Remedy:  "see the log; what was put aside has the name NAME" + asideSuffix + "ID: docker rename and docker start bring it back",
+		})
+	}
+	return errors.Join(&fleet.Unknown{
+		Because: fmt.Sprintf("%s; put back as it was: %s (the container; what the newer program did to its data stays)", because, strings.Join(names, ", ")),
+		Remedy:  "see the log, and the notes of the image",
+	}, r.note())
+}
+
+// putAllBack undoes what was done to the containers of a set. It may be done again after it was interrupted.
+func (r *recreation) putAllBack(ctx context.Context, set []*remake, because string) error {
+	var problems []error
+	for _, k := range slices.Backward(set) { // who lives in another goes before that one
+		problems = append(problems, patiently(ctx, func(ctx context.Context) error { return r.removeNew(ctx, k) }))
+	}
+	if err := errors.Join(problems...); err != nil {
 		return err
 	}
-	old := k.Old
-	now, err := e.api.ContainerInspect(ctx, old, client.ContainerInspectOptions{})
-	switch {
-	case errdefs.IsNotFound(err): // it was made with --rm, and is gone since it was stopped
-		var s spec
-		if err := decode(k.Spec, &s); err != nil {
+	for _, k := range set {
+		if err := patiently(ctx, func(ctx context.Context) error { return r.putBack(ctx, k) }); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", k.Change.Name, err))
+			continue
+		}
+		k.State, k.Because = remakeBack, because
+	}
+	return errors.Join(problems...)
+}
+
+// patiently does something again while the engine is away.
+func patiently(ctx context.Context, do func(context.Context) error) error {
+	deadline := time.Now().Add(patienceBack)
+	for {
+		limited, cancel := context.WithTimeout(ctx, slow)
+		err := do(limited)
+		cancel()
+		if !unreachable(err) || time.Now().After(deadline) {
 			return err
 		}
-		if old, err = e.create(ctx, k.Change.Name, s); err != nil {
+		select {
+		case <-time.After(askAgain):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// putBack lets the old container have its name, its restart policy and its tag again, and run if it ran.
+func (r *recreation) putBack(ctx context.Context, k *remake) error {
+	e, id := k.engine, k.Old
+	if fresh := r.again[k.Old]; fresh != "" {
+		id = fresh
+	}
+	now, err := e.byID(ctx, id)
+	switch {
+	case errdefs.IsNotFound(err) || err == nil && r.leansOnGone(now):
+		if id, err = r.makeAgain(ctx, k); err != nil {
 			return fmt.Errorf("create it again: %w", err)
 		}
 	case err != nil:
 		return err
-	case strings.TrimPrefix(now.Container.Name, "/") != k.Change.Name:
-		if _, err := e.api.ContainerRename(ctx, old, client.ContainerRenameOptions{NewName: k.Change.Name}); err != nil {
+	case strings.TrimPrefix(now.Name, "/") != k.Change.Name:
+		if _, err := e.api.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: k.Change.Name}); err != nil {
 			return fmt.Errorf("give it its name back: %w", err)
 		}
 	}
-	return errors.Join(e.restore(ctx, old, k), e.retag(ctx, k))
+	return errors.Join(e.restore(ctx, id, k), e.retag(ctx, k))
 }
 
-// removeNew removes what has the name now, and is not the old one.
-func (r *recreation) removeNew(ctx context.Context, e *engine, k *remake) error {
-	id := k.New
-	if id == "" { // created, perhaps, and not written down any more
-		now, err := e.api.ContainerInspect(ctx, k.Change.Name, client.ContainerInspectOptions{})
-		if errdefs.IsNotFound(err) || err == nil && now.Container.ID == k.Old {
-			return nil
+// leansOnGone says whether a container lives in one that had to be made again, and has another ID now.
+func (r *recreation) leansOnGone(c container.InspectResponse) bool {
+	return slices.ContainsFunc(leans(c), func(l lean) bool { return r.again[l.other] != "" })
+}
+
+// makeAgain makes the old container from what was written down of it: the engine removed it when it was stopped (--rm), Compose did, or it
+// lives in one that had to be made again. Its volumes are named in that, so its data are in it.
+func (r *recreation) makeAgain(ctx context.Context, k *remake) (string, error) {
+	e := k.engine
+	var s spec
+	if err := decode(k.Spec, &s); err != nil {
+		return "", err
+	}
+	host := objectOf(s.Config["HostConfig"])
+	for _, space := range []string{"NetworkMode", "PidMode", "IpcMode"} {
+		host[space] = follow(host[space], r.again)
+	}
+	followVolumes(host, r.again)
+	was := textOf(s.Config["Image"])
+	if s.Config["Image"] = k.OldImage; e.tagAs(ctx, k.OldImage, k.Change.Image) == nil {
+		s.Config["Image"] = asked(was, k.Change.Image)
+	}
+	if old, err := e.byID(ctx, k.Old); err == nil && strings.TrimPrefix(old.Name, "/") != k.Aside { // it is replaced by its like, which is there first
+		if _, err := e.api.ContainerRename(ctx, k.Old, client.ContainerRenameOptions{NewName: k.Aside}); err != nil && !errdefs.IsConflict(err) {
+			return "", err
 		}
-		if err != nil {
+	}
+	id, err := e.create(ctx, k.Change.Name, s)
+	if err != nil {
+		return "", err
+	}
+	r.again[k.Old] = id
+	if err := e.removeOld(ctx, k.Old); err != nil {
+		r.say("  %s: %v", k.Change.Name, err)
+	}
+	if k.Compose == nil || !k.Copied {
+		return id, nil
+	}
+	// What Compose copied into it, it copies again, before it starts it; the volumes it takes from what is there.
+	if err := k.Compose.up(ctx, r.m, r.w, k.Runs, true, nil); err != nil {
+		r.say("  %s: what Compose copied into it is missing: %v", k.Change.Name, err)
+		return id, nil
+	}
+	c, err := e.named(ctx, k.Change.Name)
+	if err == nil {
+		id = c.ID
+		r.again[k.Old] = id
+	}
+	return id, err
+}
+
+// removeNew removes the new container, and never a volume of its: it is the one that has the name now, and is not the old one.
+func (r *recreation) removeNew(ctx context.Context, k *remake) error {
+	ids := []string{k.New}
+	now, err := k.engine.named(ctx, k.Change.Name)
+	switch {
+	case err == nil && now.ID != k.Old && now.ID != k.New && now.ID != r.again[k.Old]:
+		ids = append(ids, now.ID) // created, perhaps, and not written down any more
+	case err != nil && !errdefs.IsNotFound(err):
+		return err
+	}
+	for _, id := range ids {
+		if id == "" || id == k.Old {
+			continue
+		}
+		_, err := k.engine.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true})
+		if err != nil && !errdefs.IsNotFound(err) && !goesAlready(err) {
+			return fmt.Errorf("remove the new one: %w", err)
+		}
+		if err := k.engine.gone(ctx, id); err != nil {
 			return err
 		}
-		id = now.Container.ID
-	}
-	_, err := e.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true})
-	if err != nil && !errdefs.IsNotFound(err) {
-		return fmt.Errorf("remove the new one: %w", err)
 	}
 	return nil
+}
+
+// goesAlready: a container of --rm that has just ended is being removed by the engine.
+func goesAlready(err error) bool {
+	return errdefs.IsConflict(err) && strings.Contains(err.Error(), "already in progress")
+}
+
+// gone waits until the engine has removed a container.
+func (e *engine) gone(ctx context.Context, id string) error {
+	for {
+		if _, err := e.byID(ctx, id); err != nil {
+			if errdefs.IsNotFound(err) {
+				return nil
+			}
+			return err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("the engine does not remove %s: %w", shorten(id), ctx.Err())
+		}
+	}
 }
 
 // restore lets the old container run as it did.
@@ -85,115 +230,27 @@ func (e *engine) restore(ctx context.Context, id string, k *remake) error {
 		return fmt.Errorf("start it again: %w", err)
 	}
 	if k.Paused {
-		now, err := e.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
-		if err == nil && now.Container.State != nil && !now.Container.State.Paused {
-			_, err = e.api.ContainerPause(ctx, id, client.ContainerPauseOptions{})
-		}
-		return err
+		return e.pause(ctx, id)
 	}
 	return nil
 }
 
-// retag lets the tag mean what it meant.
+// retag lets the tag mean what it meant; nothing, if it meant nothing.
 func (e *engine) retag(ctx context.Context, k *remake) error {
-	_, err := e.api.ImageTag(ctx, client.ImageTagOptions{Source: k.OldImage, Target: k.Change.Image})
+	if !isTag(k.Change.Image) {
+		return nil
+	}
+	if k.Tagged == "" {
+		now, err := e.api.ImageInspect(ctx, k.Change.Image)
+		if err != nil || len(now.RepoTags)+len(now.RepoDigests) < 2 {
+			return nil //nolint:nilerr // it means nothing, or is the image's only name, with which that would be lost
+		}
+		_, err = e.api.ImageRemove(ctx, k.Change.Image, client.ImageRemoveOptions{})
+		return err
+	}
+	err := e.tagAs(ctx, k.Tagged, k.Change.Image)
 	if errdefs.IsNotFound(err) {
-		return nil // the old image is held by its container alone
+		return nil // the image is held by its container alone
 	}
 	return err
-}
-
-// outcome sums up what became of the containers.
-func (r *recreation) outcome(p fleet.Plan, failed error) fleet.Outcome {
-	o := fleet.NewOutcome()
-	done := map[string]bool{}
-	for _, k := range r.list {
-		switch k.State {
-		case remakeDone:
-			o.Done = append(o.Done, k.Change)
-			done[k.Change.Name] = true
-		case remakeBack:
-			o.RolledBack = true
-		default:
-			o.HalfDone = append(o.HalfDone, k.Change.Name)
-		}
-	}
-	for _, c := range p.Changes {
-		if !done[c.Name] {
-			o.Missing = append(o.Missing, c)
-		}
-	}
-	if failed != nil {
-		o.Because, o.Remedy = fleet.Explain(failed)
-	}
-	return o
-}
-
-// Settle implements source.Installer: a container that was being made anew has its successor, if that one runs as it should, and is put back otherwise.
-func (s *Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
-	r := &recreation{Source: s, m: m, w: w, renamed: map[string]string{}}
-	data, err := m.ReadFile(path.Join(w.Dir, remakesFile), maxAnswer)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fleet.Outcome{}, err
-	}
-	if err == nil {
-		if err := json.Unmarshal(data, &r.list); err != nil {
-			return fleet.Outcome{}, err
-		}
-	}
-	engines, err := s.engines(ctx, m)
-	defer closeAll(engines)
-	if err != nil {
-		return fleet.Outcome{}, err
-	}
-	r.engines = engines
-	interrupted := fmt.Errorf("it was ended in the middle")
-	for _, k := range r.list {
-		if k.State != remakeBegun {
-			continue
-		}
-		for _, e := range engines {
-			if e.host == k.Host {
-				interrupted = errors.Join(interrupted, r.finish(ctx, e, k))
-			}
-		}
-	}
-	o := r.outcome(p, interrupted)
-	if len(o.Missing) == 0 && len(o.HalfDone) == 0 {
-		o.Because, o.Remedy = "", ""
-	}
-	return o, r.note()
-}
-
-// finish ends one that was begun.
-func (r *recreation) finish(ctx context.Context, e *engine, k *remake) error {
-	if k.New != "" && k.Runs && e.settled(ctx, k.New, r.grace()) == nil {
-		k.State = remakeDone
-		_, err := e.api.ContainerRemove(ctx, k.Old, client.ContainerRemoveOptions{})
-		if errdefs.IsNotFound(err) {
-			err = nil
-		}
-		return err
-	}
-	if err := r.putBack(ctx, e, k); err != nil {
-		return err
-	}
-	k.State, k.Because = remakeBack, "it was ended in the middle"
-	return nil
-}
-
-// Undo implements source.Installer: each container goes back to the image that it ran.
-func (s *Source) Undo(_ *machine.Machine, _ fleet.Plan, o fleet.Outcome, _ source.Work) (fleet.Selection, error) {
-	var sel fleet.Selection
-	for _, c := range o.Done {
-		if c.From == "" {
-			return sel, &fleet.Unknown{Because: "the image that " + c.Name + " ran has no digest here, so it cannot be named"}
-		}
-		c.From, c.To = c.To, c.From
-		sel.Back = append(sel.Back, c)
-	}
-	if len(sel.Back) == 0 {
-		return sel, &fleet.Unknown{Because: "the job changed nothing, so there is nothing to undo"}
-	}
-	return sel, nil
 }

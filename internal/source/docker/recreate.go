@@ -1,23 +1,16 @@
 package docker
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/client"
+	"github.com/moby/moby/api/types/mount"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
@@ -28,24 +21,44 @@ import (
 type remake struct {
 	Change fleet.Change `json:"change"`
 	Host   string       `json:"host"` // the engine
+	Set    int          `json:"set"`  // those of one number are carried out together, or none of them
 	Old    string       `json:"old"`  // its ID
 	Aside  string       `json:"aside"`
 	New    string       `json:"new"`
-	// Spec makes the old container again, should the engine have removed it (--rm).
+	// Spec makes the old container again, should the engine have removed it (--rm), or Compose.
 	Spec   json.RawMessage `json:"spec"`
 	Policy json.RawMessage `json:"policy"` // its restart policy
 	Runs   bool            `json:"runs"`
 	Paused bool            `json:"paused"`
-	// OldImage is the ID of the image that the tag meant.
+	// OldImage is the ID of the image that it ran, Tagged that of the one that the tag meant (empty for none), Image the new one's.
 	OldImage string `json:"old_image"`
-	Image    string `json:"image"` // the new image's ID
-	State    string `json:"state"`
-	Because  string `json:"because"`
+	Tagged   string `json:"tagged"`
+	Image    string `json:"image"`
+	// Volumes are those that it has data in, by their places: the new one must have them too.
+	Volumes map[string]string `json:"volumes,omitempty"`
+	// Compose makes it anew, where it can; Copied: it has copied files into it.
+	Compose *composed `json:"compose,omitempty"`
+	Copied  bool      `json:"copied,omitempty"`
+	// Post: there is a command for the new one, which has ended well if it is Posted.
+	Post    bool   `json:"post,omitempty"`
+	Posted  bool   `json:"posted,omitempty"`
+	State   string `json:"state"`
+	Because string `json:"because"`
+	// Left names an old container that could not be removed.
+	Left string `json:"left,omitempty"`
+
+	engine *engine
+	steer  steering
+	// late: it is created only when what it leans on has been made anew by Compose, which does that and the starting in one.
+	late bool
+	// rehash is a Compose whose hash of the service goes by the image's ID too: it is asked for the new one, so that it would not make it anew once more.
+	rehash *composed
 }
 
 // States of a remake.
 const (
 	remakeBegun = "begun"
+	remakeMade  = "made" // it runs as it should; the old one is to be removed
 	remakeDone  = "done"
 	remakeBack  = "put back"
 )
@@ -71,192 +84,213 @@ type recreation struct {
 	w       source.Work
 	engines []*engine
 	list    []*remake
-	renamed map[string]string // by the old ID
+	renamed map[string]string // the IDs of the new containers, by the old ones'
+	again   map[string]string // the IDs of old containers that had to be made again, by what they were
+	restart []string          // running containers that are to be restarted afterwards
+}
+
+func (s *Source) recreation(m *machine.Machine, w source.Work, engines []*engine) *recreation {
+	return &recreation{Source: s, m: m, w: w, engines: engines, renamed: map[string]string{}, again: map[string]string{}}
 }
 
 // Apply implements source.Installer. Each container's successor is created before it is touched, and if that one does not come to run as it should, the
-// old one is put back as it was. After the first that fails no other is begun.
+// old one is put back as it was, and with it all that are carried out together. After the first that fails no other is begun.
 func (s *Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
 	engines, err := s.engines(ctx, m)
 	defer closeAll(engines)
 	if err != nil {
 		return fleet.Outcome{}, err
 	}
-	r := &recreation{Source: s, m: m, w: w, engines: engines, renamed: map[string]string{}}
+	r := s.recreation(m, w, engines)
+	sets, err := r.prepareAll(ctx, p)
+	if err != nil {
+		return fleet.Outcome{}, err
+	}
 	var failed error
-	for _, c := range r.inOrder(ctx, p.Changes) {
-		if failed = r.one(ctx, c); failed != nil {
+	for _, set := range sets {
+		if failed = r.carryOut(ctx, set); failed != nil {
 			break
 		}
 	}
-	return r.outcome(p, failed), nil
+	r.restartOthers(ctx)
+	return r.outcome(ctx, p, failed), nil
 }
 
-// inOrder puts those that others live in before those that live in them.
-func (r *recreation) inOrder(ctx context.Context, changes []fleet.Change) []fleet.Change {
-	d := &drafting{ctx: ctx, plan: &fleet.Plan{Changes: changes}, engines: r.engines}
-	depth := func(name string) int {
-		n := 0
-		for ; n < len(changes); n++ {
-			_, c, err := d.find(name)
+// prepareAll reads all that is needed for every container, and changes nothing.
+func (r *recreation) prepareAll(ctx context.Context, p fleet.Plan) ([][]*remake, error) {
+	d := &drafting{ctx: ctx, m: r.m, source: r.Source, plan: &p, engines: r.engines}
+	if err := d.look(); err != nil {
+		return nil, err
+	}
+	nodes, err := d.nodes()
+	if err != nil {
+		return nil, err
+	}
+	var sets [][]*remake
+	for n, nodes := range inSets(nodes) {
+		var set []*remake
+		for _, node := range nodes {
+			i := slices.IndexFunc(p.Changes, func(c fleet.Change) bool { return c.Name == node.name })
+			old, err := d.find(node.name)
 			if err != nil {
-				break
+				return nil, err
 			}
-			if name = d.leansOn(c); name == "" {
-				break
+			k, err := r.prepare(ctx, old, p.Changes[i])
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", node.name, err)
+			}
+			k.Set = n
+			k.late = slices.ContainsFunc(set, func(o *remake) bool { return o.Compose != nil && slices.Contains(d.leansOn(old), o.Change.Name) })
+			set = append(set, k)
+		}
+		sets = append(sets, set)
+	}
+	r.restart = d.restarts()
+	return sets, nil
+}
+
+func (r *recreation) prepare(ctx context.Context, old seen, c fleet.Change) (*remake, error) {
+	e := old.engine
+	id, err := e.imageAt(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	s, err := steer(old.Config.Labels)
+	if err != nil {
+		return nil, err
+	}
+	k := &remake{
+		Change: c, Host: e.host, Old: old.ID, Aside: c.Name + asideSuffix + old.ID[:shortID], Image: id, OldImage: old.Image, State: remakeBegun,
+		Volumes: map[string]string{}, Post: len(s.post) > 0, engine: e, steer: s,
+	}
+	if state := old.State; state != nil {
+		k.Runs, k.Paused = state.Running || state.Restarting, state.Paused
+	}
+	for _, v := range old.Mounts {
+		if v.Type == mount.TypeVolume && v.Name != "" {
+			k.Volumes[v.Destination] = v.Name
+		}
+	}
+	if here, err := e.api.ImageInspect(ctx, c.Image); err == nil {
+		k.Tagged = here.ID
+	}
+	if isComposed(old.Config.Labels) && c.From != c.To {
+		if err := r.byCompose(ctx, k, old); err != nil {
+			return nil, err
+		}
+	}
+	again, err := r.like(ctx, k, old.Config.Image, old.Image, false)
+	if err != nil {
+		return nil, err
+	}
+	if k.Spec, err = json.Marshal(again); err != nil {
+		return nil, err
+	}
+	k.Policy, err = json.Marshal(old.HostConfig.RestartPolicy)
+	return k, err
+}
+
+// byCompose finds out whether Compose makes a container anew, and what it would have to copy into it.
+func (r *recreation) byCompose(ctx context.Context, k *remake, old seen) error {
+	command, without := k.engine.composedOf(ctx, r.m, old.InspectResponse)
+	if without != "" {
+		k.rehash = command
+		return nil
+	}
+	k.Compose = command
+	file, err := k.engine.copiedInto(ctx, old.InspectResponse)
+	k.Copied = file != ""
+	return err
+}
+
+// like makes the specification of a container like the old one. Anew: what that one has from its image alone is left to the new image.
+func (r *recreation) like(ctx context.Context, k *remake, ref, imageID string, anew bool) (spec, error) {
+	e := k.engine
+	raw, err := e.get(ctx, "/containers/"+k.Old+"/json")
+	if err != nil {
+		return spec{}, err
+	}
+	l := likeness{old: raw, ref: ref, imageID: imageID, hostname: e.machineName(ctx), others: map[string]bool{}}
+	if anew {
+		l.renamed = r.renamed
+		if l.image, err = e.get(ctx, "/images/"+k.OldImage+"/json"); err != nil {
+			r.say("%s: the image that it runs is gone: what it had from it is kept", k.Change.Name)
+		}
+	}
+	old, err := e.byID(ctx, k.Old)
+	if err != nil {
+		return spec{}, err
+	}
+	for _, from := range old.HostConfig.VolumesFrom {
+		name, _, _ := strings.Cut(from, ":")
+		if other, err := e.byID(ctx, name); err == nil {
+			for _, m := range other.Mounts {
+				l.others[m.Destination] = true
 			}
 		}
-		return n
 	}
-	list := slices.Clone(changes)
-	slices.SortStableFunc(list, func(a, b fleet.Change) int { return cmp.Compare(depth(a.Name), depth(b.Name)) })
-	return list
+	s, err := l.spec()
+	if err != nil {
+		return s, err
+	}
+	image, err := e.api.ImageInspect(ctx, imageID)
+	if err == nil && image.Descriptor != nil { // containerd's store has images of several platforms under one ID
+		s.Platform = k.Change.Arch
+	}
+	return s, nil
 }
 
-// one makes one container anew.
-func (r *recreation) one(ctx context.Context, c fleet.Change) error {
-	d := &drafting{ctx: ctx, engines: r.engines}
-	e, old, err := d.find(c.Name)
-	if err != nil {
-		return err
+// carryOut makes the containers of a set anew, all of them or none.
+func (r *recreation) carryOut(ctx context.Context, set []*remake) error {
+	for _, k := range set {
+		r.say("%s: from %s to %s", k.Change.Name, k.Change.From, k.Change.To)
+		if err := r.command(ctx, k, "pre", k.Old, k.steer.pre); err != nil {
+			return &fleet.Unknown{
+				Because: fmt.Sprintf("the command that %s asks for before its update (%s) failed, so nothing was changed: %s", k.Change.Name, labelPre, fleet.Plain(err.Error())),
+				Remedy:  "see the log, and the container's label " + labelPre,
+			}
+		}
 	}
-	k, next, err := r.prepare(ctx, e, old, c)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.Name, err)
-	}
-	r.list = append(r.list, k)
+	r.list = append(r.list, set...)
 	if err := r.note(); err != nil {
 		return err
 	}
-	r.say("%s: from %s to %s", c.Name, c.From, c.To)
-	err = r.replace(ctx, e, k, next)
-	if err == nil {
-		k.State = remakeDone
-		r.renamed[k.Old] = k.New
-		return r.note()
+	if err := r.replace(ctx, set); err != nil {
+		return r.giveUp(ctx, set, err)
 	}
-	r.say("%s: %v: the old one is put back", c.Name, err)
-	k.Because = fleet.Plain(err.Error())
-	if back := r.putBack(ctx, e, k); back != nil {
-		return errors.Join(fmt.Errorf("%s: %w", c.Name, err), fmt.Errorf("%s could not be put back: %w", c.Name, back))
-	}
-	k.State = remakeBack
-	return errors.Join(&fleet.Unknown{Because: fmt.Sprintf("the new %s does not run as it should: %s; the old one runs again", c.Name, k.Because), Remedy: "see the log, and the notes of the image"}, r.note())
+	return r.commit(ctx, set)
 }
 
-// prepare reads all that is needed, and changes nothing.
-func (r *recreation) prepare(ctx context.Context, e *engine, old container.InspectResponse, c fleet.Change) (*remake, spec, error) {
-	id, err := e.imageAt(ctx, c)
-	if err != nil {
-		return nil, spec{}, err
-	}
-	raw, err := e.api.ContainerInspect(ctx, old.ID, client.ContainerInspectOptions{})
-	if err != nil {
-		return nil, spec{}, err
-	}
-	var image bytes.Buffer
-	if _, err := e.api.ImageInspect(ctx, old.Image, client.ImageInspectWithRawResponse(&image)); err != nil {
-		r.say("%s: the image that it runs is gone: what it had from it is kept", c.Name)
-		image.Reset()
-	}
-	next, err := specOf(raw.Raw, image.Bytes(), c.Image, id, r.renamed)
-	if err != nil {
-		return nil, spec{}, err
-	}
-	again, err := specOf(raw.Raw, nil, old.Config.Image, old.Image, nil)
-	if err != nil {
-		return nil, spec{}, err
-	}
-	saved, err := json.Marshal(again)
-	if err != nil {
-		return nil, spec{}, err
-	}
-	policy, err := json.Marshal(old.HostConfig.RestartPolicy)
-	if err != nil {
-		return nil, spec{}, err
-	}
-	k := &remake{
-		Change: c, Host: e.host, Old: old.ID, Aside: c.Name + asideSuffix + old.ID[:shortID], Spec: saved, Policy: policy, Image: id, OldImage: old.Image, State: remakeBegun,
-	}
-	if s := old.State; s != nil {
-		k.Runs, k.Paused = s.Running || s.Restarting, s.Paused
-	}
-	return k, next, nil
-}
-
-// replace puts the new container in the place of the old one, and removes that when the new one runs.
-func (r *recreation) replace(ctx context.Context, e *engine, k *remake, next spec) error {
-	name := k.Change.Name
-	if err := r.step(ctx, "rename", func(ctx context.Context) error {
-		_, err := e.api.ContainerRename(ctx, k.Old, client.ContainerRenameOptions{NewName: k.Aside})
-		return err
-	}); err != nil {
-		return err
-	}
-	if err := r.tag(ctx, e, k.Image, k.Change.Image); err != nil {
-		return err
-	}
-	if err := r.step(ctx, "create", func(ctx context.Context) (err error) {
-		k.New, err = e.create(ctx, name, next)
-		return errors.Join(err, r.note())
-	}); err != nil {
-		return err
-	}
-	if k.Runs {
-		if err := r.swap(ctx, e, k); err != nil {
-			return err
-		}
-	}
-	return r.step(ctx, "remove the old one", func(ctx context.Context) error {
-		_, err := e.api.ContainerRemove(ctx, k.Old, client.ContainerRemoveOptions{})
-		if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
-			return nil // it was to be removed when it stops (--rm)
-		}
-		return err
-	})
-}
-
-// swap stops the old container and starts the new one, and waits until it runs.
-func (r *recreation) swap(ctx context.Context, e *engine, k *remake) error {
-	if err := r.step(ctx, "stop", func(ctx context.Context) error { return e.stop(ctx, k.Old) }); err != nil {
-		return err
-	}
-	if err := r.step(ctx, "start", func(ctx context.Context) error {
-		_, err := e.api.ContainerStart(ctx, k.New, client.ContainerStartOptions{})
-		return err
-	}); err != nil {
-		return err
-	}
-	if err := r.step(ctx, "wait", func(ctx context.Context) error { return e.settled(ctx, k.New, r.grace()) }); err != nil {
-		return err
-	}
-	if !k.Paused {
+// command runs one of a person's commands in a container that runs.
+func (r *recreation) command(ctx context.Context, k *remake, what, id string, command []string) error {
+	if len(command) == 0 || !k.Runs {
 		return nil
 	}
-	return r.step(ctx, "pause", func(ctx context.Context) error {
-		_, err := e.api.ContainerPause(ctx, k.New, client.ContainerPauseOptions{})
+	if k.Paused {
+		r.say("%s: its %s command is left out: it is paused", k.Change.Name, what)
+		return nil
+	}
+	return r.step(ctx, k, what, func(ctx context.Context) error {
+		said, err := k.engine.exec(ctx, id, command)
+		r.quote(said)
 		return err
 	})
-}
-
-func (r *recreation) grace() time.Duration {
-	if r.Grace > 0 {
-		return r.Grace
-	}
-	return grace
 }
 
 // step does one step, with the time that an engine may take for one. A test may make each fail in turn.
-func (r *recreation) step(ctx context.Context, name string, do func(context.Context) error) error {
-	r.say("  %s", name)
+func (r *recreation) step(ctx context.Context, k *remake, name string, do func(context.Context) error) error {
+	r.say("  %s: %s", k.Change.Name, name)
 	if r.fail != nil {
 		if err := r.fail(name); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	limit := slow
-	if name == "wait" {
+	switch name {
+	case "wait":
 		limit = maxHealth
+	case "pre", "post":
+		limit = maxCommand
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -266,126 +300,26 @@ func (r *recreation) step(ctx context.Context, name string, do func(context.Cont
 	return nil
 }
 
-func (r *recreation) tag(ctx context.Context, e *engine, id, ref string) error {
-	return r.step(ctx, "tag", func(ctx context.Context) error {
-		_, err := e.api.ImageTag(ctx, client.ImageTagOptions{Source: id, Target: ref})
-		return err
-	})
-}
-
-// stop stops a container, which must not be started again by its restart policy meanwhile.
-func (e *engine) stop(ctx context.Context, id string) error {
-	r, err := e.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
-	if err != nil {
-		return err
+func (r *recreation) grace() time.Duration {
+	if r.Grace > 0 {
+		return r.Grace
 	}
-	if r.Container.HostConfig != nil && !r.Container.HostConfig.AutoRemove {
-		if _, err := e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{RestartPolicy: &container.RestartPolicy{Name: container.RestartPolicyDisabled}}); err != nil {
-			return err
-		}
-	}
-	if r.Container.State != nil && r.Container.State.Paused {
-		if _, err := e.api.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{}); err != nil {
-			return err
-		}
-	}
-	_, err = e.api.ContainerStop(ctx, id, client.ContainerStopOptions{})
-	return err
-}
-
-// create makes a container, and connects it with the networks that do not go into one request.
-func (e *engine) create(ctx context.Context, name string, s spec) (id string, err error) {
-	_, more := s.first()
-	body, err := s.body()
-	if err != nil {
-		return "", err
-	}
-	var made struct{ ID string }
-	if err := e.post(ctx, "/containers/create?name="+url.QueryEscape(name), body, &made); err != nil {
-		return "", err
-	}
-	for _, network := range more {
-		body, err := json.Marshal(fields{"Container": made.ID, "EndpointConfig": s.Networks[network]})
-		if err != nil {
-			return made.ID, err
-		}
-		if err := e.post(ctx, "/networks/"+url.PathEscape(network)+"/connect", body, nil); err != nil {
-			return made.ID, err
-		}
-	}
-	return made.ID, nil
-}
-
-// post sends JSON to the engine as it is: a typed client would drop the fields that it does not know.
-func (e *engine) post(ctx context.Context, at string, body []byte, into any) error {
-	address := "http://engine"
-	if rest, ok := strings.CutPrefix(e.host, "tcp://"); ok {
-		address = e.scheme + "://" + rest
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address+"/v"+e.api.ClientVersion()+at, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := e.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if resp.StatusCode >= http.StatusBadRequest {
-		var said struct{ Message string }
-		_ = json.Unmarshal(data, &said) // else the status is all that is known
-		return errors.New(cmp.Or(fleet.Plain(said.Message), resp.Status))
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(data, into)
-}
-
-// settled waits until a container has run for a while, and is healthy where it says so.
-func (e *engine) settled(ctx context.Context, id string, least time.Duration) error {
-	began := time.Now()
-	for {
-		r, err := e.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
-		if err != nil {
-			return err
-		}
-		s := r.Container.State
-		switch {
-		case s == nil:
-			return errors.New("the engine does not say how it is")
-		case s.Running && r.Container.RestartCount > 0:
-			return errors.New("it ended, and its restart policy started it again")
-		case !s.Running || s.Restarting:
-			return fmt.Errorf("it ended with code %d %s", s.ExitCode, fleet.Plain(s.Error))
-		case s.Health != nil && s.Health.Status == container.Unhealthy:
-			return fmt.Errorf("it is unhealthy: %s", lastWord(s.Health))
-		case (s.Health == nil || s.Health.Status == container.Healthy || s.Health.Status == container.NoHealthcheck) && time.Since(began) >= least:
-			return nil
-		}
-		select {
-		case <-time.After(min(least/4+50*time.Millisecond, time.Second)):
-		case <-ctx.Done():
-			return fmt.Errorf("it did not become healthy: %w", ctx.Err())
-		}
-	}
-}
-
-func lastWord(h *container.Health) string {
-	if len(h.Log) == 0 {
-		return "its check says nothing"
-	}
-	return fleet.Plain(strings.TrimSpace(h.Log[len(h.Log)-1].Output))
+	return grace
 }
 
 func (r *recreation) say(format string, args ...any) {
 	if r.w.Log != nil {
 		fmt.Fprintf(r.w.Log, format+"\n", args...)
+	}
+}
+
+// quote puts what a container said into the log.
+func (r *recreation) quote(said []byte) {
+	if len(said) == 0 {
+		return
+	}
+	for line := range strings.Lines(string(said)) {
+		r.say("    | %s", fleet.Plain(line))
 	}
 }
 
@@ -396,4 +330,9 @@ func (r *recreation) note() error {
 		return err
 	}
 	return machine.WriteFile(r.m.Path(path.Join(r.w.Dir, remakesFile)), data, 0o600)
+}
+
+// runsNow says whether a container runs, or is started again and again.
+func runsNow(c container.InspectResponse) bool {
+	return c.State != nil && (c.State.Running || c.State.Restarting)
 }

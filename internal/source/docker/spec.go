@@ -3,11 +3,13 @@ package docker
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/distribution/reference"
 )
 
 // A container's specification is kept as the engine gave it, field by field: what we do not know goes through as it is.
@@ -20,6 +22,8 @@ type spec struct {
 	Config fields
 	// Networks are its endpoints, by the network's name; those that are not given when it is made are connected before it is started.
 	Networks map[string]fields
+	// Platform is said only where the store has images of several under one ID.
+	Platform string
 }
 
 // decode reads JSON without making floating point numbers of its numbers.
@@ -44,44 +48,71 @@ func items(v any) []any {
 	return l
 }
 
-// specOf makes the specification of a container like this one, from another image. Old is what the engine says of it, image what it says of the
-// image that it runs: what a container has only because its image says so, the new one gets from its own image. Renamed gives the new IDs of containers
-// that were made anew before it.
-func specOf(old, image []byte, ref, imageID string, renamed map[string]string) (spec, error) {
+// likeness is what a container like another one is made from.
+type likeness struct {
+	// old is what the engine says of the other one, image what it says of the image that that one runs: what a container has only because its image
+	// says so, the new one gets from its own. Without it all is kept as it is.
+	old, image []byte
+	// ref is the new one's image, and imageID the ID of that.
+	ref, imageID string
+	// renamed gives the new IDs of containers that were made anew before.
+	renamed map[string]string
+	// others are the places that its volumes-from give it.
+	others map[string]bool
+	// hostname is the machine's own, which a container in its network has without being told.
+	hostname string
+}
+
+// spec makes the specification.
+func (l likeness) spec() (spec, error) {
 	var c, i fields
-	if err := decode(old, &c); err != nil {
+	if err := decode(l.old, &c); err != nil {
 		return spec{}, fmt.Errorf("read the container: %w", err)
 	}
-	if len(image) > 0 {
-		if err := decode(image, &i); err != nil {
+	if len(l.image) > 0 {
+		if err := decode(l.image, &i); err != nil {
 			return spec{}, fmt.Errorf("read its image: %w", err)
 		}
 	}
 	config, host := objectOf(c["Config"]), objectOf(c["HostConfig"])
 	if config == nil || host == nil {
-		return spec{}, fmt.Errorf("the engine does not say how it was made")
+		return spec{}, errors.New("the engine does not say how it was made")
 	}
 	if defaults := objectOf(i["Config"]); defaults != nil {
 		subtract(config, defaults)
 	}
-	config["Image"] = ref
-	if labels := objectOf(config["Labels"]); labels["com.docker.compose.image"] != nil {
-		labels["com.docker.compose.image"] = imageID // else compose would make it anew once more
+	config["Image"] = asked(textOf(config["Image"]), l.ref)
+	if labels := objectOf(config["Labels"]); labels[labelComposeImage] != nil {
+		labels[labelComposeImage] = l.imageID // else compose would make it anew once more
 	}
 	id := textOf(c["Id"])
-	mode := textOf(host["NetworkMode"])
-	dropHostname(config, id, mode)
 	for _, space := range []string{"NetworkMode", "PidMode", "IpcMode"} {
-		host[space] = follow(host[space], renamed)
+		host[space] = follow(host[space], l.renamed)
 	}
-	keepVolumes(host, items(c["Mounts"]))
+	mode := networkByName(c, textOf(host["NetworkMode"]))
+	if host["NetworkMode"] != nil {
+		host["NetworkMode"] = mode
+	}
+	followVolumes(host, l.renamed)
+	dropHostname(config, host, id, l.hostname)
+	keepVolumes(host, items(c["Mounts"]), l.others)
 	config["HostConfig"] = host
-	return spec{config, endpoints(c, id, mode)}, nil
+	return spec{Config: config, Networks: endpoints(c, id, mode)}, nil
+}
+
+// asked gives a container's reference as a person wrote it, where that is the one that is meant: nginx, and not nginx:latest.
+func asked(was, ref string) string {
+	a, errA := reference.ParseNormalizedNamed(was)
+	b, errB := reference.ParseNormalizedNamed(ref)
+	if errA != nil || errB != nil || isFullID(was) || reference.TagNameOnly(a).String() != reference.TagNameOnly(b).String() {
+		return ref
+	}
+	return was
 }
 
 // subtract takes out what is the image's own.
 func subtract(config, image fields) {
-	for _, name := range []string{"WorkingDir", "User", "StopSignal", "Shell", "Healthcheck", "OnBuild", "ArgsEscaped"} {
+	for _, name := range []string{"WorkingDir", "User", "StopSignal", "Shell", "OnBuild", "ArgsEscaped"} {
 		if reflect.DeepEqual(config[name], image[name]) {
 			delete(config, name)
 		}
@@ -94,7 +125,7 @@ func subtract(config, image fields) {
 	}
 	theirs := items(image["Env"])
 	config["Env"] = slices.DeleteFunc(slices.Clone(items(config["Env"])), func(v any) bool { return slices.Contains(theirs, v) })
-	for _, name := range []string{"Labels", "Volumes", "ExposedPorts"} {
+	for _, name := range []string{"Labels", "Volumes", "ExposedPorts", "Healthcheck"} {
 		ours := objectOf(config[name])
 		for k, v := range objectOf(image[name]) {
 			if reflect.DeepEqual(ours[k], v) {
@@ -102,19 +133,28 @@ func subtract(config, image fields) {
 			}
 		}
 	}
+	// A health check is laid over the image's field by field, so what is the image's of it goes, and the rest stays.
+	if len(objectOf(config["Healthcheck"])) == 0 {
+		delete(config, "Healthcheck")
+	}
 }
 
 // shortID is how much of its ID a container has for a name.
 const shortID = 12
 
-// dropHostname takes out the name that the engine gave, which would stick to the new container for ever, and one that it must not have.
-func dropHostname(config fields, id, mode string) {
-	given := len(id) >= shortID && textOf(config["Hostname"]) == id[:shortID]
-	if given || mode == "host" || strings.HasPrefix(mode, "container:") {
+// dropHostname takes out the name that the engine gave, which would stick to the new container for ever, and one that it must not have: where it
+// has the names of another space, an engine refuses one of its own.
+func dropHostname(config, host fields, id, machines string) {
+	name, mode := textOf(config["Hostname"]), textOf(host["NetworkMode"])
+	given := len(id) >= shortID && name == id[:shortID] || mode == "host" && name == machines
+	joined := strings.HasPrefix(mode, "container:")
+	if given || joined || textOf(host["UTSMode"]) == "host" {
 		delete(config, "Hostname")
 	}
-	if mode == "host" || strings.HasPrefix(mode, "container:") {
+	if joined || textOf(host["UTSMode"]) == "host" {
 		delete(config, "Domainname")
+	}
+	if joined {
 		delete(config, "ExposedPorts")
 	}
 }
@@ -128,80 +168,15 @@ func follow(mode any, renamed map[string]string) any {
 	return mode
 }
 
-// keepVolumes names the anonymous volumes: without that the new container would get empty ones, and the data would lie orphaned.
-func keepVolumes(host fields, mounts []any) {
-	binds := items(host["Binds"])
-	taken := map[string]bool{}
-	for _, b := range binds {
-		parts := strings.Split(textOf(b), ":")
-		if len(parts) > 1 {
-			taken[parts[1]] = true
-		}
-	}
-	for _, m := range items(host["Mounts"]) {
-		taken[textOf(objectOf(m)["Target"])] = true
-	}
-	for _, v := range mounts {
-		m := objectOf(v)
-		target := textOf(m["Destination"])
-		if textOf(m["Type"]) != "volume" || textOf(m["Name"]) == "" || taken[target] {
-			continue
-		}
-		bind := textOf(m["Name"]) + ":" + target
-		if rw, ok := m["RW"].(bool); ok && !rw {
-			bind += ":ro"
-		}
-		binds = append(binds, bind)
-	}
-	if len(binds) > 0 {
-		host["Binds"] = binds
-	}
-}
-
-// endpointFields are the fields of an endpoint that a person may have set. Addresses that the engine gave are not among them.
-var endpointFields = []string{"IPAMConfig", "Links", "Aliases", "DriverOpts", "GwPriority"}
-
-// endpoints gives a container's networks, as they were asked for.
-func endpoints(c fields, id, mode string) map[string]fields {
-	list := map[string]fields{}
-	if mode == "host" || mode == "none" || strings.HasPrefix(mode, "container:") {
-		return list
-	}
-	for name, v := range objectOf(objectOf(c["NetworkSettings"])["Networks"]) {
-		from, to := objectOf(v), fields{}
-		for _, k := range endpointFields {
-			if from[k] != nil {
-				to[k] = from[k]
+// followVolumes does the same for volumes-from, which may say :ro.
+func followVolumes(host fields, renamed map[string]string) {
+	for i, v := range items(host["VolumesFrom"]) {
+		id, how, said := strings.Cut(textOf(v), ":")
+		if fresh := renamed[id]; fresh != "" {
+			if said {
+				fresh += ":" + how
 			}
-		}
-		aliases := slices.DeleteFunc(slices.Clone(items(to["Aliases"])), func(a any) bool { return len(id) >= shortID && textOf(a) == id[:shortID] })
-		if delete(to, "Aliases"); len(aliases) > 0 && name != "bridge" {
-			to["Aliases"] = aliases
-		}
-		list[name] = to
-	}
-	return list
-}
-
-// first gives the endpoint with which the container is made: older engines take one, and the others are connected afterwards.
-func (s spec) first() (name string, more []string) {
-	mode := textOf(objectOf(s.Config["HostConfig"])["NetworkMode"])
-	names := slices.Sorted(maps.Keys(s.Networks))
-	for i, n := range names {
-		if n == mode || mode == "default" && n == "bridge" {
-			return n, slices.Delete(names, i, i+1)
+			items(host["VolumesFrom"])[i] = fresh
 		}
 	}
-	if len(names) == 0 {
-		return "", nil
-	}
-	return names[0], names[1:]
-}
-
-// body is what is sent to make the container.
-func (s spec) body() ([]byte, error) {
-	if name, _ := s.first(); name != "" {
-		s.Config["NetworkingConfig"] = fields{"EndpointsConfig": fields{name: s.Networks[name]}}
-	}
-	return json.Marshal(s.Config)
 }

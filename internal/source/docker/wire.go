@@ -72,9 +72,14 @@ func (e *engine) RoundTrip(r *http.Request) (*http.Response, error) {
 	if strings.HasPrefix(resp.Header.Get("Server"), "Libpod/") {
 		e.libpod.Store(true)
 	}
-	resp.Body = &bounded{ReadCloser: resp.Body, left: maxAnswer}
+	if !strings.HasSuffix(r.URL.Path, pullPath) { // which says how far it is, for as long as it takes, and is read line by line
+		resp.Body = &bounded{ReadCloser: resp.Body, left: maxAnswer}
+	}
 	return resp, nil
 }
+
+// pullPath is the end of what is asked for to pull an image.
+const pullPath = "/images/create"
 
 // maxAnswer bounds an answer of the engine: 2,000 containers are 5 MB.
 const maxAnswer = 32 << 20

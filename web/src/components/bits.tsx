@@ -19,7 +19,7 @@ export function Time({ at }: { at: string | undefined }) {
 }
 
 // signs stand beside a state's word, for who does not see its colour.
-const signs: Record<string, string> = { unknown: '?', security: '!', outdated: '↑', current: '✓', waiting: '…', running: '▸' }
+const signs: Record<string, string> = { unknown: '?', security: '!', outdated: '↑', current: '✓', waiting: '…', running: '▸', back: '↶', cancelled: '–' }
 
 export function State({ of, children }: { of: string; children?: ReactNode }) {
   return (

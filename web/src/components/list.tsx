@@ -6,6 +6,7 @@ import { number } from '../../core/format.ts'
 import type { Page } from '../../core/types.ts'
 import { useParam } from '../router.tsx'
 import { Failed, Loading } from './bits.tsx'
+import { type Chosen, useBoxes } from './choose.tsx'
 
 export type Column<T> = {
   head: string
@@ -16,6 +17,8 @@ export type Column<T> = {
   number?: boolean
   // sort is the parameter that sorts by it.
   sort?: string
+  // header stands at the top in place of the head's text.
+  header?: ReactNode
 }
 
 type Asked<T> = {
@@ -31,6 +34,8 @@ type Props<T> = {
   columns: Column<T>[]
   id: (row: T) => string
   empty: ReactNode
+  // choose lets rows be chosen; name says which one a box is of.
+  choose?: { chosen: Chosen<T>; name: (row: T) => string }
 }
 
 // rowHeight is a guess, until a row was seen: rather too high, so that none is drawn in vain before the first ones show.
@@ -39,10 +44,14 @@ const estimateSize = () => rowHeight
 // ahead is how many rows before the end the next page is asked for.
 const ahead = 60
 
-export function List<T>({ label, asked, columns, id, empty }: Props<T>) {
+export function List<T>({ label, asked, columns: own, id, empty, choose }: Props<T>) {
   const query = useInfiniteQuery(asked)
   const pages = query.data?.pages
   const rows = useMemo(() => pages?.flatMap((p) => p.items) ?? [], [pages])
+  const shown = useRef<[id: string, row: T][]>([])
+  shown.current = choose ? rows.map((r) => [id(r), r]) : []
+  const boxes = useBoxes(choose?.chosen, id, choose?.name ?? id, shown)
+  const columns = useMemo(() => [...boxes, ...own], [boxes, own])
   const body = useRef<HTMLDivElement>(null)
   const [top, setTop] = useState(0)
   // Rows that are out of sight come a moment after those that somebody waits for.
@@ -74,7 +83,7 @@ export function List<T>({ label, asked, columns, id, empty }: Props<T>) {
         <div className="row head" role="row" style={{ gridTemplateColumns: template }} aria-rowindex={1}>
           {columns.map((c) => (
             <div key={c.head} role="columnheader" className={c.number ? 'cell number' : 'cell'}>
-              {c.sort ? <Sort by={c.sort}>{c.head}</Sort> : c.head}
+              {c.header ?? (c.sort ? <Sort by={c.sort}>{c.head}</Sort> : c.head)}
             </div>
           ))}
         </div>

@@ -1,10 +1,13 @@
 import { useQuery } from '@tanstack/react-query'
 import { plain } from '../../core/format.ts'
-import type { Host, OfferGroup } from '../../core/types.ts'
+import type { Caller, Host, OfferGroup } from '../../core/types.ts'
 import { ask } from '../api.ts'
+import { Acts, target } from '../components/act.tsx'
 import { Empty, Export, Number as Count } from '../components/bits.tsx'
+import { Bar, useChosen } from '../components/choose.tsx'
 import { type Column, List } from '../components/list.tsx'
 import { Link, to, useParam } from '../router.tsx'
+import { may } from '../who.ts'
 
 const counts: Column<{ security: number; updates: number; blocked: number }>[] = [
   { head: 'Security', width: '6.5rem', number: true, cell: (g) => <Count of={g.security} /> },
@@ -13,8 +16,8 @@ const counts: Column<{ security: number; updates: number; blocked: number }>[] =
 ]
 
 // Grouped is what is pending, by something that updates have in common.
-export function Grouped({ by }: { by: string }) {
-  if (by === 'host') return <ByHost />
+export function Grouped({ by, me }: { by: string; me: Caller }) {
+  if (by === 'host') return <ByHost me={me} />
   if (by === 'label') return <ByLabel />
   return <Groups by={by} link={(g) => (by === 'source' ? to('/updates', { source: g.name }) : to('/updates', { q: g.name, source: g.source }))} />
 }
@@ -58,7 +61,22 @@ function ByLabel() {
   )
 }
 
-function ByHost() {
-  const columns: Column<Host>[] = [{ head: 'Host', width: 'minmax(12rem, 3fr)', cell: (h) => <Link href={`/hosts/${h.id}`}>{plain(h.facts.name)}</Link> }, ...counts]
-  return <List label="Updates by host" asked={ask.hosts({ sort: '-updates' })} columns={columns} id={(h) => h.id} empty={<Empty>No hosts yet.</Empty>} />
+const byHost: Column<Host>[] = [{ head: 'Host', width: 'minmax(12rem, 3fr)', cell: (h) => <Link href={`/hosts/${h.id}`}>{plain(h.facts.name)}</Link> }, ...counts]
+const id = (h: Host) => h.id
+const name = (h: Host) => plain(h.facts.name)
+
+function ByHost({ me }: { me: Caller }) {
+  const chosen = useChosen<Host>()
+  const choose = may(me, 'operate') ? { chosen, name } : undefined
+  const asked = ask.hosts({ sort: '-updates' })
+  return (
+    <>
+      <List label="Updates by host" asked={asked} columns={byHost} id={id} choose={choose} empty={<Empty>No hosts yet.</Empty>} />
+      {choose && (
+        <Bar chosen={chosen} one="host" asked={asked} id={id}>
+          {(hosts) => <Acts on={hosts.map(target)} />}
+        </Bar>
+      )}
+    </>
+  )
 }

@@ -1,13 +1,17 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
-import type { FormEvent } from 'react'
+import { type FormEvent, useState } from 'react'
 import { told } from '../../core/client.ts'
-import { bytes, count, labelText, number, plain, readLabels } from '../../core/format.ts'
-import type { Caller, Finding, Host as HostType, Order, Update } from '../../core/types.ts'
+import { labelText, number, plain, readLabels } from '../../core/format.ts'
+import type { Caller, Host as HostType, Job, Order } from '../../core/types.ts'
+import { allowText, type Ask, forbids, isOver, jobText, looks, taskText } from '../../core/work.ts'
 import { ask, cache, client } from '../api.ts'
-import { Choice, Copy, Export, Empty, Facts, Failed, Field, Loading, Marks, State, Step, Time, Title, useTitle } from '../components/bits.tsx'
-import { List } from '../components/list.tsx'
+import { Install, Reboots, Restarts, Sure, target, type Targets } from '../components/act.tsx'
+import { Choice, Copy, Export, Empty, Facts, Failed, Field, Loading, State, Step, Time, Title, useTitle } from '../components/bits.tsx'
+import { type Column, List } from '../components/list.tsx'
+import { Progress } from '../components/progress.tsx'
 import { Link, go, useParam } from '../router.tsx'
 import { may } from '../who.ts'
+import { Findings } from './findings.tsx'
 
 export function Host({ id, me }: { id: string; me: Caller }) {
   const host = useQuery(ask.host(id))
@@ -24,6 +28,8 @@ export function Host({ id, me }: { id: string; me: Caller }) {
       <p className="quiet">
         {[h.facts.os, h.facts.kernel, h.facts.arch].filter(Boolean).map(plain).join(' · ')} · seen <Time at={h.seen_at} />
       </p>
+      {may(me, 'operate') && <Actions host={h} />}
+      <Latest host={h} />
       {h.because.map((b) => (
         <p key={b} className="note">
           {plain(b)}
@@ -31,8 +37,9 @@ export function Host({ id, me }: { id: string; me: Caller }) {
       ))}
       {h.facts.reboot.needed === 'yes' && <p className="note">A reboot is needed: {plain(h.facts.reboot.because.join(', '))}</p>}
       {h.facts.restart.needed === 'yes' && <p className="note">Services to restart: {plain(h.facts.restart.services.map((s) => s.name).join(', '))}</p>}
-      <Choice name="tab" label="About this host" choices={[['', 'Updates'], ['packages', `Packages ${number(h.packages)}`], ['containers', `Containers ${h.containers}`], ['history', 'History'], ['facts', 'Facts']]} />
-      {tab === '' && <Findings id={id} />}
+      <Choice name="tab" label="About this host" choices={[['', 'Updates'], ['jobs', 'Jobs'], ['packages', `Packages ${number(h.packages)}`], ['containers', `Containers ${h.containers}`], ['history', 'History'], ['facts', 'Facts']]} />
+      {tab === '' && <Findings host={h} me={me} />}
+      {tab === 'jobs' && <Jobs id={id} />}
       {tab === 'packages' && <Packages id={id} />}
       {tab === 'containers' && <Containers id={id} />}
       {tab === 'history' && <HostHistory id={id} />}
@@ -41,12 +48,91 @@ export function Host({ id, me }: { id: string; me: Caller }) {
   )
 }
 
+type Act = '' | 'install' | 'restart' | 'reboot' | 'repair'
+
+// Actions are what can be asked of the host. What its policy forbids is there, and says so.
+function Actions({ host: h }: { host: HostType }) {
+  const [open, setOpen] = useState<Act>('')
+  const close = () => setOpen('')
+  const on: Targets = { hosts: [target(h)] }
+  const acts: [act: Act & Ask, text: string][] = [
+    ['install', h.facts.policy?.allow === 'plan' ? 'Plan updates…' : 'Install updates…'],
+    ['restart', 'Restart services…'],
+    ['reboot', 'Reboot…'],
+    ['repair', 'Repair…'],
+  ]
+  const refused = acts.map(([act]) => [act, forbids(h.facts.policy, act)] as const).filter(([, why]) => why)
+  return (
+    <div className="acts" role="group" aria-label="What can be done with this host">
+      {acts.map(([act, text]) => {
+        const why = forbids(h.facts.policy, act)
+        return (
+          <button key={act} className={act === 'install' ? 'main' : undefined} disabled={why !== ''} aria-describedby={why ? 'refused' : undefined} title={why || undefined} onClick={() => setOpen(act)}>
+            {text}
+          </button>
+        )
+      })}
+      {refused.length > 0 && (
+        <small id="refused">
+          {[...new Set(refused.map(([, why]) => why))].map(plain).join('; ')}.
+        </small>
+      )}
+      {open === 'install' && <Install on={on} close={close} />}
+      {open === 'restart' && <Restarts on={on} restart={h.facts.restart} close={close} />}
+      {open === 'reboot' && <Reboots on={on} close={close} />}
+      {open === 'repair' && (
+        <Sure on={on} title={`Repair ${plain(h.facts.name)}?`} ask="repair" work={() => ({ repair: {} })} does="Repair" close={close}>
+          <p>The package manager finishes what was interrupted: dpkg --configure -a, and what that needs.</p>
+        </Sure>
+      )}
+    </div>
+  )
+}
+
+// Latest are the jobs of this host that go on, or the one that ended last.
+function Latest({ host: h }: { host: HostType }) {
+  const { data } = useQuery(ask.hostJobs(h.id))
+  const jobs = data?.items ?? []
+  const open = jobs.filter((j) => !isOver(j.state))
+  const shown = open.length > 0 ? open : jobs.slice(0, 1)
+  return (
+    <div role="status">
+      {shown.map((j) => (
+        <div key={j.id} className="latest">
+          <Link href={`/jobs/${j.id}`}>{plain(taskText(j.work))}</Link> <State of={looks[j.state] ?? ''}>{jobText(j)}</State> <Time at={j.changed_at} />
+          {!isOver(j.state) ? <Progress job={j} /> : j.because && <small>{plain(j.because)}</small>}
+        </div>
+      ))}
+    </div>
+  )
+}
+
+const jobColumns: Column<Job>[] = [
+  { head: 'What', width: 'minmax(12rem, 1.4fr)', cell: (j) => <Link href={`/jobs/${j.id}`}>{plain(taskText(j.work))}</Link> },
+  {
+    head: 'State',
+    width: 'minmax(12rem, 2.4fr)',
+    cell: (j) => (
+      <>
+        <State of={looks[j.state] ?? ''}>{jobText(j)}</State>
+        {j.because && <small>{plain(j.because)}</small>}
+      </>
+    ),
+  },
+  { head: 'Asked by', width: 'minmax(7rem, 1fr)', cell: (j) => <span className="quiet">{plain(j.created_by)}</span> },
+  { head: 'Since', width: '7.5rem', cell: (j) => <Time at={j.changed_at} /> },
+]
+
+function Jobs({ id }: { id: string }) {
+  return <List label="What was asked of this host" asked={ask.jobs({ host: id })} columns={jobColumns} id={(j) => String(j.id)} empty={<Empty>Nothing was asked of this host yet.</Empty>} />
+}
+
 const ended = ['succeeded', 'failed', 'expired']
 
 // ScanNow asks the host to look, and says what becomes of it as it happens.
 function ScanNow({ host }: { host: HostType }) {
   const orders = useQuery(ask.hostOrders(host.id))
-  const latest = orders.data?.items[0] as Order | undefined
+  const latest = orders.data?.items.find((o) => o.scan) as Order | undefined
   const scan = useMutation({
     mutationFn: (refresh: boolean) => told(client.POST('/hosts/{host}/scan', { params: { path: { host: host.id } }, body: { refresh } })),
     onSettled: () => cache.invalidateQueries({ queryKey: ['orders', host.id] }),
@@ -75,87 +161,6 @@ function OrderState({ order: o }: { order: Order }) {
     <>
       Scan {o.state} <Time at={o.changed_at} />
     </>
-  )
-}
-
-function Findings({ id }: { id: string }) {
-  const { data, error, refetch } = useQuery(ask.findings(id))
-  if (error && !data) return <Failed error={error} again={() => void refetch()} />
-  if (!data) return <Loading />
-  if (data.length === 0)
-    return (
-      <Empty>
-        <p>Its first report is on the way. This page shows it by itself.</p>
-      </Empty>
-    )
-  const sorted = [...data].sort((a, b) => Number(a.state === 'ok') - Number(b.state === 'ok'))
-  return (
-    <>
-      {sorted.map((f) => (
-        <Source key={f.source} finding={f} />
-      ))}
-    </>
-  )
-}
-
-const rank = (u: Update) => (u.security ? 0 : u.blocked ? 2 : 1)
-
-function Source({ finding: f }: { finding: Finding }) {
-  const updates = [...f.updates].sort((a, b) => rank(a) - rank(b))
-  const odd = f.checks.filter((c) => c.answer !== 'current' && c.answer !== 'update')
-  const answer = f.state !== 'ok' ? (updates.length ? `unknown, at least ${count(updates.length, 'update')}` : 'unknown') : updates.length ? count(updates.length, 'update') : 'up to date'
-  return (
-    <section>
-      <h2>
-        {plain(f.source)}: {answer}{' '}
-        {f.as_of && (
-          <small>
-            as of <Time at={f.as_of} />
-          </small>
-        )}
-      </h2>
-      {f.because && <p className="note">{plain(f.because)}</p>}
-      {f.remedy && <p>{plain(f.remedy)}</p>}
-      {updates.length > 0 && (
-        <div className="scroll" tabIndex={0} role="region" aria-label={`Updates of ${plain(f.source)}`}>
-          <table>
-            <thead>
-              <tr>
-                <th>{f.checks.length ? 'Image' : 'Package'}</th>
-                <th>Update</th>
-                <th>About</th>
-                <th className="number">Size</th>
-              </tr>
-            </thead>
-            <tbody>
-              {updates.map((u) => (
-                <tr key={`${u.name} ${u.arch} ${u.kind ?? ''} ${u.level ?? ''}`}>
-                  <td>
-                    {plain(u.name)} {u.containers && <small>{plain(u.containers.join(', '))}</small>}
-                  </td>
-                  <td>
-                    <Step update={u} />
-                  </td>
-                  <td>
-                    <Marks update={u} /> {u.blocked_because && <small>{plain(u.blocked_because)}</small>} {u.note && <small>{plain(u.note)}</small>}
-                  </td>
-                  <td className="number">{bytes(u.size)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-      {odd.length > 0 && (
-        <ul className="plain">
-          {odd.map((c) => (
-            <li key={c.name + c.platform}>
-              {plain(c.name)} <span className="tag">{c.answer}</span> <small>{plain([c.because, c.remedy].filter(Boolean).join(' '))}</small>
-            </li>
-          ))}
-        </ul>
-      )}
-    </section>
   )
 }
 
@@ -236,6 +241,7 @@ function About({ host: h, me }: { host: HostType; me: Caller }) {
           ['In the fleet since', new Date(h.enrolled_at).toLocaleString()],
         ]}
       />
+      <Says host={h} />
       <Labels host={h} me={me} />
       <h2>ID</h2>
       <Copy text={h.id} label="the host's ID" />
@@ -253,6 +259,41 @@ function About({ host: h, me }: { host: HostType; me: Caller }) {
         </p>
       )}
       {forget.isError && <Failed error={forget.error} />}
+    </>
+  )
+}
+
+// Says is the host's last word: what a server may have done there.
+function Says({ host: h }: { host: HostType }) {
+  const p = h.facts.policy
+  const yes = (b: boolean) => (b ? 'allowed' : 'not allowed')
+  return (
+    <>
+      <h2>What a server may do here</h2>
+      {!p ? (
+        <p className="note">Not known: its agent does not say. It decides when it is asked.</p>
+      ) : (
+        <>
+          {p.because && (
+            <div className="note bad">
+              <p>The host’s policy cannot be read, so nothing but reports is allowed: {plain(p.because)}</p>
+            </div>
+          )}
+          <Facts
+            rows={[
+              ['Installing', allowText(p.allow)],
+              ['Only', p.only.join(', ') || 'everything'],
+              ['Never', p.never.join(', ')],
+              ['Hours', p.hours ? `${p.hours} by its own clock; what comes at another time waits` : 'always'],
+              ['Restart of services', yes(p.restart)],
+              ['Reboot', yes(p.reboot)],
+            ]}
+          />
+          <p className="quiet">
+            It is decided on the host, in <code>/etc/redflag/policy.toml</code>, and no server can change it.
+          </p>
+        </>
+      )}
     </>
   )
 }

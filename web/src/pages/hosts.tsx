@@ -1,10 +1,13 @@
 import { useQuery } from '@tanstack/react-query'
 import { plain } from '../../core/format.ts'
-import type { Host } from '../../core/types.ts'
+import type { Caller, Host } from '../../core/types.ts'
 import { ask } from '../api.ts'
+import { Acts, target } from '../components/act.tsx'
 import { Choice, Export, Empty, Number as Count, Search, State, Time, Title, useTitle } from '../components/bits.tsx'
+import { Bar, useChosen } from '../components/choose.tsx'
 import { type Column, List } from '../components/list.tsx'
 import { Link, useLocation, useParam } from '../router.tsx'
+import { may } from '../who.ts'
 import { filterOf } from './filters.ts'
 
 const columns: Column<Host>[] = [
@@ -39,9 +42,14 @@ const columns: Column<Host>[] = [
   { head: 'Seen', width: '7.5rem', sort: 'seen', cell: (h) => <Time at={h.seen_at} /> },
 ]
 
-export function Hosts() {
+const id = (h: Host) => h.id
+const name = (h: Host) => plain(h.facts.name)
+
+export function Hosts({ me }: { me: Caller }) {
   useTitle('Hosts')
   const { params } = useLocation()
+  const chosen = useChosen<Host>()
+  const choose = may(me, 'operate') ? { chosen, name } : undefined
   const filter = filterOf('/hosts', params)
   return (
     <>
@@ -68,7 +76,8 @@ export function Hosts() {
         label="Hosts"
         asked={ask.hosts(filter)}
         columns={columns}
-        id={(h) => h.id}
+        id={id}
+        choose={choose}
         empty={
           <Empty>
             <p>No host is like that.</p>
@@ -78,6 +87,11 @@ export function Hosts() {
           </Empty>
         }
       />
+      {choose && (
+        <Bar chosen={chosen} one="host" asked={ask.hosts(filter)} id={id}>
+          {(hosts) => <Acts on={hosts.map(target)} />}
+        </Bar>
+      )}
     </>
   )
 }

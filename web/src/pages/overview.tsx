@@ -29,15 +29,18 @@ function attention(s: Summary): Line[] {
     { n: s.states['unknown'] ?? 0, state: 'unknown', text: `${count(s.states['unknown'] ?? 0, 'host')} unknown`, detail: 'silent, or could not look: they may be worse than what is known', href: '/hosts?state=unknown' },
     { n: s.clones, state: 'unknown', text: `${count(s.clones, 'identity', 'identities')} used by two machines`, detail: 'a copied disk: let one of them join anew', href: '/hosts?state=unknown' },
     { n: s.security, state: 'security', text: `${count(s.security, 'security update')}`, detail: ages(s), href: '/updates?security=true&sort=first_seen' },
-    { n: s.orders.failed, state: 'security', text: `${count(s.orders.failed, 'order')} failed`, detail: 'within a day: something that was asked of a host was not done', href: '/work?state=failed' },
+    { n: s.jobs.failed, state: 'security', text: `${count(s.jobs.failed, 'job')} not as wanted`, detail: 'within a day: failed, rolled back, expired, or never heard of again', href: '/work?what=jobs&state=failed' },
+    { n: s.orders.failed, state: 'security', text: `${count(s.orders.failed, 'scan')} failed`, detail: 'within a day: a host that was asked to look could not', href: '/work?what=scans&state=failed' },
+    { n: s.jobs.planned, state: 'outdated', text: `${count(s.jobs.planned, 'plan')} to approve`, detail: 'nothing is installed before', href: '/work?what=jobs&state=planned' },
     { n: s.reboot['yes'] ?? 0, state: 'outdated', text: `${count(s.reboot['yes'] ?? 0, 'host')} to reboot`, detail: 'updates that are installed take effect then', href: '/hosts?reboot=yes' },
     { n: s.restart['yes'] ?? 0, state: 'outdated', text: `${count(s.restart['yes'] ?? 0, 'host')} with services to restart`, detail: 'they still run replaced files', href: '/hosts?restart=yes' },
     { n: s.images['update'] ?? 0, state: 'outdated', text: `${count(s.images['update'] ?? 0, 'image update')}`, detail: 'container images with newer content', href: '/images?answer=update' },
     { n: s.images['unknown'] ?? 0, state: 'unknown', text: `${count(s.images['unknown'] ?? 0, 'image')} unknown`, detail: 'their registry could not be asked', href: '/images?answer=unknown' },
     { n: s.updates - s.security, state: 'outdated', text: `${count(s.updates - s.security, 'other update')}`, detail: 'pending, over all hosts', href: '/updates' },
     { n: s.blocked, state: 'outdated', text: `${count(s.blocked, 'update')} blocked`, detail: 'held, phased or kept back', href: '/updates?blocked=true' },
-    { n: s.orders.running, state: 'running', text: `${count(s.orders.running, 'order')} running`, detail: 'hosts are at work', href: '/work?state=running' },
-    { n: s.orders.waiting, state: 'waiting', text: `${count(s.orders.waiting, 'order')} waiting`, detail: 'until their hosts come for them', href: '/work?state=waiting' },
+    { n: s.jobs.running, state: 'running', text: `${count(s.jobs.running, 'job')} running`, detail: 'hosts are at work', href: '/work?what=jobs&state=running' },
+    { n: s.jobs.waiting + s.jobs.planning, state: 'waiting', text: `${count(s.jobs.waiting + s.jobs.planning, 'job')} waiting`, detail: 'until their hosts come for them, or may begin', href: '/work?what=jobs&state=open' },
+    { n: s.orders.running + s.orders.waiting, state: 'waiting', text: `${count(s.orders.running + s.orders.waiting, 'scan')} asked for`, detail: 'until their hosts come for them', href: '/work?what=scans' },
   ]
   return lines.filter((l) => l.n > 0)
 }

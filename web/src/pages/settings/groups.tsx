@@ -1,8 +1,9 @@
-import type { FormEvent } from 'react'
+import { type FormEvent, useState } from 'react'
 import { told } from '../../../core/client.ts'
 import { count, plain } from '../../../core/format.ts'
-import type { Caller } from '../../../core/types.ts'
+import type { Caller, Group } from '../../../core/types.ts'
 import { ask, client } from '../../api.ts'
+import { Install } from '../../components/act.tsx'
 import { Failed, Field } from '../../components/bits.tsx'
 import { Link, to } from '../../router.tsx'
 import { may } from '../../who.ts'
@@ -20,6 +21,7 @@ export function Groups({ me }: { me: Caller }) {
   }
   const failed = [add, remove].find((m) => m.isError)
   const changes = may(me, 'operate')
+  const [install, setInstall] = useState<Group>()
   return (
     <>
       {changes && (
@@ -40,10 +42,15 @@ export function Groups({ me }: { me: Caller }) {
               <Link href={to('/hosts', { label: g.query })}>{plain(g.name)}</Link>
             </td>
             <td>{plain(g.query)}</td>
-            <td className="number">{changes && <button onClick={() => remove.mutate(g.id)}>Remove</button>}</td>
+            <td className="number">{changes && (
+                <>
+                  <button onClick={() => setInstall(g)}>Install updates…</button> <button onClick={() => remove.mutate(g.id)}>Remove</button>
+                </>
+              )}</td>
           </tr>
         )}
       />
+      {install && <Install on={{ group: install }} close={() => setInstall(undefined)} />}
       <h2>Labels of hosts</h2>
       <Table
         asked={ask.labels()}

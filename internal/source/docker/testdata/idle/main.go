@@ -1,4 +1,4 @@
-// Command idle is what containers run in tests: nothing. Told so, it ends with a code.
+// Command idle is what containers run in tests: nothing. Told so, it ends with a code, writes a file, or does not listen to signals.
 package main
 
 import (
@@ -17,8 +17,17 @@ func main() {
 			os.Stdout.WriteString("I feel ill")
 			os.Exit(1)
 		case "crash":
-			time.Sleep(300 * time.Millisecond)
+			os.Stderr.WriteString("first I worked\nthen I could not go on\n")
+			time.Sleep(100 * time.Millisecond)
 			os.Exit(3)
+		case "write": // a file, what into it
+			if os.WriteFile(os.Args[2], []byte(os.Args[3]), 0o600) != nil {
+				os.Exit(4)
+			}
+			return
+		case "deaf":
+			signal.Ignore(syscall.SIGTERM)
+			time.Sleep(time.Hour)
 		}
 	}
 	stop := make(chan os.Signal, 1)
