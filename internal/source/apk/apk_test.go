@@ -179,7 +179,7 @@ func TestWhatWasDoneIsWhatTheDatabaseSays(t *testing.T) {
 		if len(o.ConfigFiles) > 0 {
 			t.Errorf("what lay there before is to be reviewed: %q", o.ConfigFiles)
 		}
-		if said := s.file(s.root, "job/progress"); said != s.file("testdata/recorded/"+version+"-upgrade-progress-fd.fd3") {
+		if said := s.file(s.root, "job/status"); said != s.file("testdata/recorded/"+version+"-upgrade-progress-fd.fd3") {
 			t.Errorf("progress: %q", said)
 		}
 		if _, err := (Source{}).Undo(s.machine(), p, o, s.work()); err == nil {

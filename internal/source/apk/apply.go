@@ -22,7 +22,7 @@ import (
 const (
 	beforeFile   = "before.json"
 	codeFile     = "code.json"
-	progressFile = "progress" // done/total, and in apk 3 what it is at
+	progressFile = "status" // what internal/job shows of its progress
 )
 
 // lockWait is how many seconds apk waits for another program that is at work on the packages.
