@@ -101,7 +101,7 @@ func ParseStep(line string) (Step, bool) {
 		}
 		return Step{Text: fleet.Plain(fields[3]), Percent: percent}, true
 	case "pmerror":
-		return Step{Text: "failed: " + fleet.Plain(fields[3]), Percent: percent, Failed: true}, true
+		return Step{Text: fleet.Plain("failed: " + fields[3]), Percent: percent, Failed: true}, true
 	}
 	return Step{}, false
 }
