@@ -31,7 +31,7 @@ type config struct {
 	// ignored are patterns of names, with the file that has them; ignoredGroups are patterns of groups.
 	ignored, ignoredGroups []ignore
 	repos                  []repo
-	// optionsIn is the file whose [options] there are, and included what that includes.
+	// included are the patterns of files that the options include.
 	included []string
 }
 

@@ -25,6 +25,11 @@ func TestEverythingIsUpgradedAsPlannedAndUndone(t *testing.T) {
 	if len(p.Warnings) != 1 || p.Warnings[0] != "toy-old is removed because another package replaces it" {
 		t.Errorf("%q", p.Warnings)
 	}
+	l.Sh("cat /var/cache/pacman/pkg/linux-6.10* >/tmp/linux && rm /var/cache/pacman/pkg/linux-6.10*")
+	if got := l.Plan(quick(), fleet.Selection{All: true}).Warnings; len(got) != 2 || !strings.HasPrefix(got[1], "1 of these cannot be undone") {
+		t.Errorf("%q", got)
+	}
+	l.Sh("cat /tmp/linux >/var/cache/pacman/pkg/linux-6.10.1.arch1-1-x86_64.pkg.tar.gz")
 	if l.installed() != before {
 		t.Fatalf("a plan has changed something: %s", l.installed())
 	}

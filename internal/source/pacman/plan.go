@@ -40,7 +40,7 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	for _, o := range out {
 		p.Warnings = append(p.Warnings, o.name+" is removed because another package replaces it")
 	}
-	p.Warnings = append(p.Warnings, w.broken(in, out)...)
+	p.Warnings = append(p.Warnings, w.forever(m, p.Changes)...)
 	w.measure(ctx, m, &p, in)
 	return p, guard(p, in)
 }
@@ -187,19 +187,18 @@ func actionOf(from, to string) fleet.Action {
 	return fleet.Upgrade
 }
 
-// broken says which packages would lack something afterwards: pacman's own word on its dependencies is one on what it changes.
-func (w *world) broken(in, out []*pkg) []string {
-	before, after := newIndex(w.installed), newIndex(w.after(in, out))
-	var list []string
-	for _, p := range w.after(in, out) {
-		for _, d := range p.depends {
-			if !after.meets(d) && before.meets(d) {
-				list = append(list, fmt.Sprintf("%s would lack %s, which it needs", p.name, fleet.Plain(d)))
-			}
+// forever names what could not be undone: the version that is there now is in no cache.
+func (w *world) forever(m *machine.Machine, changes []fleet.Change) []string {
+	var names []string
+	for _, c := range changes {
+		if c.From != "" && w.kept(m, c.Name, c.From, c.Arch) == "" && w.cached(m, c.Name, c.From, c.Arch) == "" {
+			names = append(names, c.Name)
 		}
 	}
-	slices.Sort(list)
-	return list
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d of these cannot be undone, because what is installed now is not in pacman's cache: %s", len(names), strings.Join(names, ", "))}
 }
 
 // after is what is installed when a transaction is done.
