@@ -56,6 +56,9 @@ func (r report) finding(f fleet.Finding) {
 			fmt.Fprintf(r.w, "  → %s\n", f.Remedy)
 		}
 	}
+	if f.SecurityUnknown != "" && len(f.Updates) > 0 {
+		r.line(yellow, "  which of them are for security is not known: %s", f.SecurityUnknown)
+	}
 	packages, images := packageTable(), imageTable()
 	for _, u := range byUrgency(f.Updates) {
 		if u.ImageUpdate != nil {
@@ -104,6 +107,8 @@ func (r report) answer(f fleet.Finding) (string, style) {
 		return "at least " + tally(f.Updates), yellow
 	case len(f.Updates) > 0:
 		what, s = tally(f.Updates), plain
+	case r.security && f.SecurityUnknown != "":
+		return "which updates are for security is not known: " + f.SecurityUnknown, yellow
 	case r.security:
 		what = "no security updates"
 	case len(f.Checks) == 0 && containerEngine[f.Source]:

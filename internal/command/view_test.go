@@ -151,6 +151,23 @@ func TestCSVHasOneRowAnUpdate(t *testing.T) {
 	golden(t, "example.csv", out.String())
 }
 
+func TestWithoutAdvisoriesNobodyIsToldThatThereAreNoSecurityUpdates(t *testing.T) {
+	found := fleet.Finding{Source: "pacman", State: fleet.OK, SecurityUnknown: "nobody publishes advisories"}
+	if got, _ := (report{security: true}).answer(found); got != "which updates are for security is not known: nobody publishes advisories" {
+		t.Errorf("of those for security: %q", got)
+	}
+	if got, _ := (report{}).answer(found); got != "up to date" {
+		t.Errorf("of all: %q", got)
+	}
+	found.Updates = []fleet.Update{{Source: "pacman", Name: "linux", From: "1", To: "2"}}
+	var out bytes.Buffer
+	r := report{w: &out, now: noon}
+	r.finding(found)
+	if !strings.Contains(out.String(), "which of them are for security is not known: nobody publishes advisories") {
+		t.Errorf("the report: %s", out.String())
+	}
+}
+
 func TestTheReportTellsAPersonEverything(t *testing.T) {
 	var out bytes.Buffer
 	r := report{w: &out, now: noon.Add(5 * time.Minute)}

@@ -444,7 +444,7 @@ func TestLinesAreReadWholeHoweverTheyAreWritten(t *testing.T) {
 }
 
 func FuzzParseStep(f *testing.F) {
-	for _, seed := range []string{"dlstatus:1:20.5:Retrieving file 1 of 2", "pmstatus:curl:amd64:40.0:Unpacking curl", "pmerror:x:50:it fails", "pmstatus:a:b", "pmconffile:/etc/x:1:'a' 'b' 1 1"} {
+	for _, seed := range []string{"dlstatus:1:20.5:Retrieving file 1 of 2", "pmstatus:curl:amd64:40.0:Unpacking curl", "pmerror:x:50:it fails", "pmstatus:a:b", "650/528862 install", "9/0", "pmconffile:/etc/x:1:'a' 'b' 1 1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
@@ -454,12 +454,14 @@ func FuzzParseStep(f *testing.F) {
 	})
 }
 
-func TestStepsAreReadFromWhatAptSays(t *testing.T) {
+func TestStepsAreReadFromWhatAptAndApkSay(t *testing.T) {
 	for line, want := range map[string]Step{
 		"dlstatus:1:20.5581:Retrieving file 1 of 2":       {Text: "Retrieving file 1 of 2", Percent: 20},
 		"pmstatus:libc6:amd64:40.0000:Unpacking libc6":    {Text: "Unpacking libc6", Percent: 40},
 		"pmstatus:toy:100.0:Installed toy":                {Text: "Installed toy", Percent: 100},
 		"pmerror:toy:50.0:installed toy package post-ins": {Text: "failed: installed toy package post-ins", Percent: 50, Failed: true},
+		"60063/120153":         {Text: "install", Percent: 49},
+		"528862/528862 upkeep": {Text: "upkeep", Percent: 100},
 	} {
 		if got, ok := ParseStep(line); !ok || got != want {
 			t.Errorf("%s: %+v", line, got)

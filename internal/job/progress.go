@@ -2,6 +2,7 @@ package job
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"path"
 	"strconv"
@@ -20,7 +21,7 @@ type Step struct {
 	Failed bool
 }
 
-// Progress reads the steps of a job from the file that apt writes them to: type:package:percent:text (APT's README.progress-reporting).
+// Progress reads the steps of a job from the file that apt and apk write them to. Apt's are type:package:percent:text (APT's README.progress-reporting).
 type Progress struct {
 	file string
 	at   int64
@@ -28,7 +29,7 @@ type Progress struct {
 	last Step
 }
 
-// statusFile is apt's, in a job's folder.
+// statusFile is that file, in a job's folder.
 const statusFile = "status"
 
 // NewProgress reads a job's steps from the first.
@@ -75,6 +76,9 @@ func (p *Progress) Last() Step {
 
 // ParseStep reads one line of progress; false where it says nothing new to a person.
 func ParseStep(line string) (Step, bool) {
+	if s, ok := parseShare(line); ok {
+		return s, true
+	}
 	fields := strings.SplitN(line, ":", 4)
 	if len(fields) < 4 {
 		return Step{}, false
@@ -97,7 +101,19 @@ func ParseStep(line string) (Step, bool) {
 		}
 		return Step{Text: fleet.Plain(fields[3]), Percent: percent}, true
 	case "pmerror":
-		return Step{Text: "failed: " + fleet.Plain(fields[3]), Percent: percent, Failed: true}, true
+		return Step{Text: fleet.Plain("failed: " + fields[3]), Percent: percent, Failed: true}, true
 	}
 	return Step{}, false
+}
+
+// parseShare reads a line of apk's --progress-fd: what is done and all of it, and in apk 3 what it is at (650/528862 install).
+func parseShare(line string) (Step, bool) {
+	share, stage, _ := strings.Cut(strings.TrimSpace(line), " ")
+	first, second, ok := strings.Cut(share, "/")
+	done, err := strconv.ParseInt(first, 10, 64)
+	all, err2 := strconv.ParseInt(second, 10, 64)
+	if !ok || err != nil || err2 != nil || done < 0 || all <= 0 || done > all {
+		return Step{}, false
+	}
+	return Step{Text: cmp.Or(fleet.Plain(stage), "install"), Percent: int(float64(done) / float64(all) * 100)}, true
 }

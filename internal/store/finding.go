@@ -160,11 +160,11 @@ func (w *saving) gone(ctx context.Context, source string, k offerKey, o offer) e
 
 // said writes what a source said, beside its updates.
 func (w *saving) said(ctx context.Context, f fleet.Finding, n counters) error {
-	_, err := w.c.exec(ctx, `INSERT INTO findings (host_id, source, state, because, remedy, scanned_at, as_of, updates, security, blocked, unconfirmed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+	_, err := w.c.exec(ctx, `INSERT INTO findings (host_id, source, state, because, remedy, security_unknown, scanned_at, as_of, updates, security, blocked, unconfirmed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		ON CONFLICT (host_id, source) DO UPDATE SET state = excluded.state, because = excluded.because, remedy = excluded.remedy,
-			scanned_at = excluded.scanned_at, as_of = excluded.as_of, updates = excluded.updates, security = excluded.security,
+			security_unknown = excluded.security_unknown, scanned_at = excluded.scanned_at, as_of = excluded.as_of, updates = excluded.updates, security = excluded.security,
 			blocked = excluded.blocked, unconfirmed = excluded.unconfirmed`,
-		w.id, f.Source, string(f.State), f.Because, f.Remedy, millis(f.ScannedAt), millis(f.AsOf), n.updates, n.security, n.blocked, n.unconfirmed)
+		w.id, f.Source, string(f.State), f.Because, f.Remedy, f.SecurityUnknown, millis(f.ScannedAt), millis(f.AsOf), n.updates, n.security, n.blocked, n.unconfirmed)
 	return err
 }

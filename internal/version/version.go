@@ -10,6 +10,10 @@ func Compare(source, a, b string) (order int, known bool) {
 		return CompareDebian(a, b), true
 	case "dnf", "dnf5", "zypper":
 		return CompareRPM(a, b), true
+	case "apk":
+		return CompareAPK(a, b), true
+	case "pacman":
+		return ComparePacman(a, b), true
 	default:
 		return 0, false
 	}

@@ -1396,6 +1396,7 @@ export interface components {
             remedy: string;
             /** Format: date-time */
             scanned_at: string;
+            security_unknown?: string;
             source: string;
             state: string;
             updates: components["schemas"]["Update"][];

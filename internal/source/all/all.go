@@ -5,10 +5,12 @@ package all
 import (
 	"redflag/internal/registry"
 	"redflag/internal/source"
+	"redflag/internal/source/apk"
 	"redflag/internal/source/apt"
 	"redflag/internal/source/dnf"
 	"redflag/internal/source/dnf5"
 	"redflag/internal/source/docker"
+	"redflag/internal/source/pacman"
 	"redflag/internal/source/zypper"
 )
 
@@ -31,6 +33,8 @@ func Sources(opt Options) []source.Source {
 		dnf.Source{},
 		dnf5.Source{},
 		zypper.Source{},
+		pacman.Source{},
+		apk.Source{},
 		docker.New(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 		docker.NewPodman(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 	}

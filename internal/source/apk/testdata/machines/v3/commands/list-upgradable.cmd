@@ -1,0 +1,1 @@
+apk --cache-max-age 5256000 list --upgradable

@@ -1,0 +1,120 @@
+package pacman
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"redflag/internal/fleet"
+	"redflag/internal/source/rpm/rpmtest"
+)
+
+const offered = "linux.x86_64 6.10.1.arch1-1→6.11.2.arch1-1, toy-app.x86_64 1:2.0-3→1:2.1-1, toy-conf.x86_64 1.0-1→2.0-1, toy-grouped.x86_64 1.0-1→1.1-1, " +
+	"toy-ignored.x86_64 1.0-1→1.5-1 (held), toy-lib.x86_64 1.0-1→1.1-1, toy-replacement.x86_64 1.0-1→3.0-1"
+
+func TestAScanTellsWhatIsOnOfferAndThatSecurityIsNotKnown(t *testing.T) {
+	l := newLab(t)
+	l.Unknown(quick(), "nothing is known of the repository toys: its database was never fetched")
+	before := l.synced()
+	l.refresh()
+	f := l.Finding(quick())
+	if got := rpmtest.Updates(f); got != offered {
+		t.Errorf("got  %s\nwant %s", got, offered)
+	}
+	if f.SecurityUnknown == "" || f.AsOf.IsZero() {
+		t.Errorf("security %q, as of %s", f.SecurityUnknown, f.AsOf)
+	}
+	if l.synced() != before {
+		t.Error("a look has changed pacman's own databases")
+	}
+	for _, u := range f.Updates {
+		if u.Origin != "toys" || u.Size == 0 || !strings.Contains(u.Summary, "The toy ") {
+			t.Errorf("%+v", u)
+		}
+		if u.Blocked == fleet.Held && u.BlockedBecause != "IgnorePkg = toy-ignored in /etc/pacman.conf" {
+			t.Errorf("held because %q", u.BlockedBecause)
+		}
+	}
+	t.Run("as anybody, in another locale", func(t *testing.T) {
+		l.Env = []string{"LC_ALL=de_DE.UTF-8", "LANGUAGE=de"}
+		defer func() { l.Env = nil }()
+		if got := rpmtest.Updates(l.Finding(quick())); got != offered {
+			t.Error(got)
+		}
+	})
+	t.Run("a group is held", func(t *testing.T) {
+		l.Write("/etc/pacman.d/mine.conf", "IgnoreGroup = to*\n")
+		l.also("Include = /etc/pacman.d/mine.conf")
+		if got := rpmtest.Updates(l.Finding(quick())); !strings.Contains(got, "toy-grouped.x86_64 1.0-1→1.1-1 (held)") {
+			t.Error(got)
+		}
+		l.offer("toys")
+	})
+	t.Run("what pacman has fetched itself since counts", func(t *testing.T) {
+		l.Sh("pacman -Sy")
+		if got := rpmtest.Updates(l.Finding(quick())); got != offered {
+			t.Error(got)
+		}
+	})
+	t.Run("packages", func(t *testing.T) {
+		list, err := quick().Packages(context.Background(), l.Machine())
+		if err != nil || len(list) != 9 {
+			t.Errorf("%d packages, %v", len(list), err)
+		}
+	})
+	t.Run("what is old is said to be", func(t *testing.T) {
+		l.Later = 30 * 24 * time.Hour
+		defer func() { l.Later = 0 }()
+		l.Unknown(quick(), "what is on offer was last fetched ")
+	})
+	t.Run("a database that is none", func(t *testing.T) {
+		l.Write("/var/lib/pacman/sync/toys.db", "<html>not found</html>")
+		l.Unknown(quick(), "toys.db cannot be read")
+	})
+}
+
+func TestWhatIsNotKnownIsNotCalledUpToDate(t *testing.T) {
+	l := newLab(t)
+	l.offer("toys")
+	l.refresh()
+	t.Run("a package without a description", func(t *testing.T) {
+		file := l.Path("/var/lib/pacman/local/toy-lib-1.0-1/desc")
+		if err := os.Rename(file, file+"~"); err != nil {
+			t.Fatal(err)
+		}
+		l.Unknown(quick(), "toy-lib-1.0-1 cannot be read")
+		if err := os.Rename(file+"~", file); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run("a full upgrade that cannot be", func(t *testing.T) {
+		l.offer("broken", "toys")
+		l.refresh()
+		f := l.Finding(quick())
+		for _, u := range f.Updates {
+			if u.Blocked == "" || u.Name == "linux" && !strings.Contains(u.BlockedBecause, "toy-lib needs nobody-has-this, which nothing on offer provides") {
+				t.Errorf("%s is blocked because %q", u.Name, u.BlockedBecause)
+			}
+		}
+		l.Refused(quick(), fleet.Selection{All: true}, "toy-lib needs nobody-has-this")
+	})
+	t.Run("a repository that is gone", func(t *testing.T) {
+		l.offer("toys", "nowhere")
+		err := quick().Refresh(context.Background(), l.Machine())
+		if got, remedy := fleet.Explain(err); !strings.Contains(got, "the repositories' databases could not all be fetched: ") || remedy == "" {
+			t.Errorf("%q (%q)", got, remedy)
+		}
+		l.Unknown(quick(), "nothing is known of the repository nowhere")
+		l.Refused(quick(), fleet.Selection{All: true}, "nothing is known of the repository nowhere")
+	})
+	t.Run("no repository", func(t *testing.T) {
+		l.offer()
+		l.Unknown(quick(), "no repository is configured")
+	})
+	t.Run("no configuration", func(t *testing.T) {
+		l.Write("/etc/pacman.conf", "[options]\nInclude = /etc/pacman.conf\n")
+		l.Unknown(quick(), "files include each other")
+	})
+}
