@@ -8,6 +8,8 @@ func Compare(source, a, b string) (order int, known bool) {
 	switch source {
 	case "apt":
 		return CompareDebian(a, b), true
+	case "dnf", "dnf5", "zypper":
+		return CompareRPM(a, b), true
 	default:
 		return 0, false
 	}
