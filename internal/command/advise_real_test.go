@@ -14,10 +14,18 @@ import (
 func advisedOffline(d debian) {
 	d.Helper()
 	d.in("root", nil, "apt-get", "-q", "-y", "--download-only", "--no-install-recommends", "install", "openssl")
+	scan, _ := d.scan("root")
+	other := scan.Findings[0].Updates[slices.IndexFunc(scan.Findings[0].Updates, func(u fleet.Update) bool { return u.Security && u.Build.Package != "openssl" })]
+	if out, code := d.in("root", nil, "redflag", "advisories", "changelogs", other.Name); code != exitDone || !strings.HasPrefix(out, other.Name+": ") {
+		d.Errorf("`redflag advisories changelogs %s` ends with %d: %s", other.Name, code, out)
+	}
 	if err := os.Rename(filepath.Join(d.root, "etc/resolv.conf"), filepath.Join(d.root, "etc/resolv.conf.off")); err != nil {
 		d.Fatal(err)
 	}
-	scan, _ := d.scan("root")
+	scan, _ = d.scan("root")
+	if u := scan.Findings[0].Updates[slices.IndexFunc(scan.Findings[0].Updates, func(u fleet.Update) bool { return u.Name == other.Name })]; u.Claims == nil {
+		d.Errorf("what the changelog of %s claims is forgotten", other.Name)
+	}
 	out, code := d.in("root", nil, "redflag", "show", "openssl")
 	for _, want := range []string{"CVE-20", "evidence", "the changelog inside openssl_", "no advisory data", "what it claims is not more than that"} {
 		if !strings.Contains(out, want) || code != exitDone {
