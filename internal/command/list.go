@@ -3,7 +3,6 @@ package command
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -72,6 +71,7 @@ func (p *Program) list(v view) error {
 	if err != nil {
 		return err
 	}
+	p.advise(&scan)
 	if v.security {
 		scan = securityOnly(scan)
 	}
@@ -116,6 +116,10 @@ func (p *Program) status() error {
 	}
 	fmt.Fprintln(p.stdout)
 	p.statusOfHost(r, scan.Host)
+	p.advise(&scan)
+	if scan.Advisories.Support != "" {
+		fmt.Fprintln(p.stdout, scan.Advisories.Support)
+	}
 	p.statusOfBudgets(now)
 	return verdict(scan, false)
 }
@@ -187,6 +191,7 @@ func (p *Program) show(names []string, format string) error {
 	if err != nil {
 		return err
 	}
+	p.advise(&scan)
 	found := shown{Updates: []fleet.Update{}, Checks: []fleet.Check{}}
 	var missing []string
 	for _, name := range names {
@@ -197,7 +202,7 @@ func (p *Program) show(names []string, format string) error {
 	if format == "json" {
 		err = writeJSON(p.stdout, found)
 	} else {
-		found.write(p.stdout)
+		found.write(report{w: p.stdout, paint: painter(colourful(p.stdout)), width: columns(p.stdout), now: p.now()})
 	}
 	if err != nil || len(missing) == 0 {
 		return err
@@ -259,12 +264,14 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-func (s *shown) write(w io.Writer) {
+func (s *shown) write(r report) {
+	w := r.w
 	for i, u := range s.Updates {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		writePairs(w, updatePairs(u))
+		writePairs(w, append(updatePairs(u), advicePairs(u)...))
+		s.writeFlaws(r, u.Advice)
 	}
 	for i, c := range s.Checks {
 		if i > 0 || len(s.Updates) > 0 {

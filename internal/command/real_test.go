@@ -121,4 +121,5 @@ func TestAScanInARealDebianSaysWhatAptSays(t *testing.T) {
 			t.Errorf("%v: apt list (-) against the scan (+):\n%s", c, diff)
 		}
 	}
+	advisedOffline(d)
 }

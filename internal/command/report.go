@@ -19,6 +19,7 @@ type report struct {
 	now      time.Time
 	arch     string // the host's own, which is not said of every package
 	security bool   // what is shown was reduced to security updates
+	priority bool   // what to patch first stands first already
 }
 
 func (r report) line(s style, format string, args ...any) {
@@ -35,6 +36,7 @@ func (r report) scan(scan fleet.Scan) {
 	}
 	fmt.Fprintln(r.w)
 	r.needs(scan.Host)
+	r.first(scan)
 	r.total(scan)
 }
 
@@ -60,7 +62,11 @@ func (r report) finding(f fleet.Finding) {
 		r.line(yellow, "  which of them are for security is not known: %s", f.SecurityUnknown)
 	}
 	packages, images := packageTable(), imageTable()
-	for _, u := range byUrgency(f.Updates) {
+	updates := f.Updates
+	if !r.priority {
+		updates = byUrgency(updates)
+	}
+	for _, u := range updates {
 		if u.ImageUpdate != nil {
 			r.imageRow(&images, u)
 		} else {
@@ -178,6 +184,8 @@ func (r report) packageRow(t *table, u fleet.Update) {
 // mark is the first column: a sign that does not need colour.
 func (r report) mark(u fleet.Update) cell {
 	switch {
+	case u.Advice != nil && u.Advice.Bucket.Rank() <= fleet.ThisWindow.Rank():
+		return cell{text: string(u.Advice.Bucket), style: red}
 	case u.Security:
 		return cell{text: "security", style: red}
 	case u.Blocked != "":
@@ -196,6 +204,9 @@ func remarks(u fleet.Update) string {
 	}
 	if !u.StaleSince.IsZero() {
 		parts = append(parts, "not confirmed since "+u.StaleSince.UTC().Format(time.DateOnly))
+	}
+	if flaws := flawsText(u.Advice); flaws != "" {
+		parts = append(parts, flaws)
 	}
 	if u.Summary != "" && u.Blocked == "" {
 		parts = append(parts, u.Summary)

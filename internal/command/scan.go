@@ -70,6 +70,7 @@ func (p *Program) scan(ctx context.Context, opt scanOptions) error {
 	if _, err := memory.Save(p.dirs.State, scan); err != nil {
 		p.log().Warn("the scan is not remembered for `redflag list`", "err", err)
 	}
+	p.advise(&scan)
 	if opt.security {
 		scan = securityOnly(scan)
 	}
@@ -98,6 +99,9 @@ func (p *Program) look(ctx context.Context, m *machine.Machine, sources []source
 		Done:    func(f fleet.Finding) { watch.done(f.Source) },
 	})
 	facts.Wait()
+	if err := p.claims(ctx, m, sources, scan.Findings, false); err != nil {
+		p.log().Debug("a changelog cannot be read", "err", err)
+	}
 	return scan
 }
 

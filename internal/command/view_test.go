@@ -33,6 +33,25 @@ func example() fleet.Scan {
 			}},
 		},
 		Findings: []fleet.Finding{exampleApt(), exampleDocker()},
+		Advisories: &fleet.Advisories{
+			Unknown: "epss is of 2026-01-02", Feeds: []fleet.AdvisoryFeed{{Name: "debian-tracker", AsOf: noon.AddDate(0, 0, -1)}},
+			Support: "bookworm is out of support since 2026-01-01", Unsupported: true,
+			Expired: []string{"the suppression of CVE-2026-1111 by ada@example.org ended on 2026-03-01"},
+		},
+	}
+}
+
+// exampleAdvice is what is said of openssl.
+func exampleAdvice() *fleet.Advice {
+	return &fleet.Advice{
+		Bucket: fleet.ActNow, Because: "CVE-2026-1111 is exploited, by ransomware too (CISA, since 2026-02-01, due on 2026-03-20)", Unknown: "epss cannot be read",
+		Mends: []fleet.Flaw{
+			{ID: "CVE-2026-1111", Advisories: []string{"DSA-6001-1"}, Evidence: fleet.ByOSV, Severity: "high", SeverityBy: "Debian", CVSS: 8.1, Vector: "CVSS:3.1/AV:N/AC:H/PR:N/UI:N/S:U/C:H/I:H/A:H",
+				EPSS: 0.4312, Percentile: 0.9712, FixedIn: "3.0.17-1~deb12u1", Exploited: &fleet.Exploited{Added: noon.AddDate(0, -1, -1), Due: noon.AddDate(0, 0, 18), Ransomware: true}},
+			{ID: "CVE-2026-2222", Evidence: fleet.ByChangelog, FixedIn: "3.0.17-1~deb12u2",
+				Suppressed: &fleet.Suppressed{Owner: "ada@example.org", Reason: "it speaks no DTLS", Status: "not_affected", Until: noon.AddDate(0, 1, 0)}},
+		},
+		Remains: []fleet.Flaw{{ID: "CVE-2026-3333", Evidence: fleet.ByAdvisory, Severity: "low", SeverityBy: "Debian", Remark: "no security update of its own: Minor issue"}},
 	}
 }
 
@@ -43,7 +62,10 @@ func exampleApt() fleet.Finding {
 			{Source: "apt", Name: "nginx", Arch: "amd64", From: "1.22.1-9", To: "1.22.1-9+deb12u3", Origin: "Debian/bookworm", Size: 526_000,
 				Summary: "small, powerful, scalable web/proxy server", Blocked: fleet.Held, BlockedBecause: "put on hold with apt-mark"},
 			{Source: "apt", Name: "openssl", Arch: "amd64", From: "3.0.11-1~deb12u2", To: "3.0.17-1~deb12u2", Security: true,
-				Origin: "Debian-Security/bookworm-security", Size: 1_430_000, Summary: "Secure Sockets Layer toolkit - cryptographic utility", StaleSince: noon},
+				Origin: "Debian-Security/bookworm-security", Size: 1_430_000, Summary: "Secure Sockets Layer toolkit - cryptographic utility", StaleSince: noon,
+				Build:  &fleet.Build{Ecosystem: "Debian:12", Package: "openssl", From: "3.0.11-1~deb12u2", To: "3.0.17-1~deb12u2"},
+				Claims: &fleet.Claims{IDs: []string{"CVE-2026-2222"}, Entries: 2, From: "the changelog inside openssl_3.0.17-1~deb12u2_amd64.deb"},
+				Advice: exampleAdvice()},
 		},
 	}
 }

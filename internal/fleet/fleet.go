@@ -11,6 +11,8 @@ type Scan struct {
 	Host      Host      `json:"host"`
 	ScannedAt time.Time `json:"scanned_at"`
 	Findings  []Finding `json:"findings"`
+	// Advisories says what is known of advisories here; absent where nobody has looked.
+	Advisories *Advisories `json:"advisories,omitempty"`
 }
 
 // State says whether a finding is whole.
@@ -73,6 +75,12 @@ type Update struct {
 	// StaleSince is set on an update that is remembered and that later scans could neither confirm nor rule out: when the
 	// first of them was. See [Finding.After].
 	StaleSince time.Time `json:"stale_since,omitzero"`
+	// Build is the source package behind it; absent where its source has none.
+	Build *Build `json:"build,omitempty"`
+	// Claims are what its changelog says that it mends; absent where none was read.
+	Claims *Claims `json:"claims,omitempty"`
+	// Advice is what advisories say of it; absent where there is no advisory data.
+	Advice *Advice `json:"advice,omitempty"`
 
 	*ImageUpdate
 }

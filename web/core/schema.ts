@@ -1209,6 +1209,13 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Advice: {
+            because: string;
+            bucket: string;
+            mends: components["schemas"]["Flaw"][];
+            remains: components["schemas"]["Flaw"][];
+            unknown?: string;
+        };
         After: {
             reboot?: boolean;
             restart_services?: boolean;
@@ -1244,6 +1251,12 @@ export interface components {
             source?: string;
             /** Format: int64 */
             window_seconds: number;
+        };
+        Build: {
+            ecosystem?: string;
+            from: string;
+            package: string;
+            to: string;
         };
         Caller: {
             has_password?: boolean;
@@ -1300,6 +1313,12 @@ export interface components {
             platform?: string;
             remedy?: string;
             versions_unknown?: string;
+        };
+        Claims: {
+            /** Format: int64 */
+            entries: number;
+            from: string;
+            ids: string[];
         };
         Container: {
             image: string;
@@ -1372,6 +1391,13 @@ export interface components {
              */
             type: string;
         };
+        Exploited: {
+            /** Format: date-time */
+            added: string;
+            /** Format: date-time */
+            due?: string;
+            ransomware: boolean;
+        };
         Facts: {
             addresses: string[];
             arch: string;
@@ -1400,6 +1426,24 @@ export interface components {
             source: string;
             state: string;
             updates: components["schemas"]["Update"][];
+        };
+        Flaw: {
+            advisories?: string[];
+            /** Format: double */
+            cvss?: number;
+            cvss_vector?: string;
+            /** Format: double */
+            epss?: number;
+            /** Format: double */
+            epss_percentile?: number;
+            evidence: string;
+            exploited?: components["schemas"]["Exploited"];
+            fixed_in?: string;
+            id: string;
+            remark?: string;
+            severity?: string;
+            severity_by?: string;
+            suppressed?: components["schemas"]["Suppressed"];
         };
         Gone: {
             /** Format: date-time */
@@ -2142,6 +2186,13 @@ export interface components {
             updates: number;
             version: string;
         };
+        Suppressed: {
+            owner: string;
+            reason: string;
+            status: string;
+            /** Format: date-time */
+            until: string;
+        };
         Token: {
             /** Format: date-time */
             created_at: string;
@@ -2174,10 +2225,13 @@ export interface components {
             rollout?: number;
         };
         Update: {
+            advice?: components["schemas"]["Advice"];
             arch: string;
             blocked: string;
             blocked_because?: string;
+            build?: components["schemas"]["Build"];
             changes?: components["schemas"]["ImageChange"][];
+            claims?: components["schemas"]["Claims"];
             containers?: string[];
             from: string;
             /** Format: date-time */

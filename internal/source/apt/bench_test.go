@@ -2,10 +2,11 @@ package apt
 
 import (
 	"runtime/debug"
-	"runtime/metrics"
 	"slices"
 	"testing"
 	"time"
+
+	"redflag/internal/parts"
 )
 
 // leastRatio is how many times as fast as apt our reader has to be.
@@ -25,7 +26,7 @@ func BenchmarkReader(b *testing.B) {
 	}
 	list()
 	debug.FreeOSMemory()
-	m, peak := l.machine(), watchMemory()
+	m, peak := l.machine(), parts.WatchMemory()
 	var ours, theirs []time.Duration
 	b.ReportAllocs()
 	for b.Loop() {
@@ -68,29 +69,4 @@ func BenchmarkUnchanged(b *testing.B) {
 func median(d []time.Duration) time.Duration {
 	slices.Sort(d)
 	return d[len(d)/2]
-}
-
-// watchMemory samples what the program has from the system until the returned function is called, which gives the most that was seen.
-func watchMemory() (peak func() uint64) {
-	stop, most := make(chan struct{}), make(chan uint64)
-	go func() {
-		sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		var seen uint64
-		for {
-			select {
-			case <-tick.C:
-				metrics.Read(sample)
-				seen = max(seen, sample[0].Value.Uint64()-sample[1].Value.Uint64())
-			case <-stop:
-				most <- seen
-				return
-			}
-		}
-	}()
-	return func() uint64 {
-		close(stop)
-		return <-most
-	}
 }

@@ -202,6 +202,7 @@ func (c *choice) update(ph phasing) fleet.Update {
 	u := fleet.Update{
 		Name: fleet.Plain(c.pkg.Name), Arch: fleet.Plain(to.arch), From: fleet.Plain(from.text), To: fleet.Plain(to.text),
 		Security: c.security(), Origin: to.origin(), Size: max(to.size, 0), Summary: fleet.Plain(to.summary),
+		Build: build(from, to),
 	}
 	if u.Summary == "" {
 		u.Summary = fleet.Plain(c.pkg.Summary)

@@ -1,0 +1,175 @@
+// Package advisory knows which vulnerabilities a version of a package has, which of them an update mends, and how urgent that is. Feeds (OSV's
+// archives, Debian's tracker, the catalogue of what is exploited, the probability of that, dates of support) are imported into a [Shelf]: one compact
+// file each, replaced whole or not at all. A [Matcher] answers for a [Subject], once for each, however many hosts have it; [Matcher.Advise] says of
+// an update what it mends, what remains, and in which of four buckets it belongs, with the reason in words. It asks nobody: what is
+// installed here is compared here.
+package advisory
+
+import (
+	"cmp"
+	"regexp"
+	"strings"
+
+	"redflag/internal/fleet"
+	"redflag/internal/version"
+)
+
+// Subject is what is looked up: one version of one source package of one distribution's release. It is comparable, so that it is matched once
+// for all hosts that have it.
+type Subject struct {
+	// Ecosystem is the distribution and its release in OSV's words: Debian:12, Ubuntu:24.04:LTS, AlmaLinux:9. Empty is a package that no distribution's
+	// feed speaks of.
+	Ecosystem string
+	// Name and Version are the source package's. Where a distribution's advisories name binary packages (AlmaLinux, Rocky), so does this.
+	Name, Version string
+	// Module is the stream of a modular RPM, as name:stream; versions of different streams are not compared.
+	Module string
+}
+
+// family is an ecosystem without its release.
+func family(ecosystem string) string {
+	base, _, _ := strings.Cut(ecosystem, ":")
+	return base
+}
+
+// sourceOf names, for a family of distributions, the source of updates whose order of versions is its own.
+var sourceOf = map[string]string{
+	"Debian": "apt", "Ubuntu": "apt", "Echo": "apt",
+	"AlmaLinux": "dnf", "Rocky Linux": "dnf", "Red Hat": "dnf", "openSUSE": "dnf", "SUSE": "dnf", "Mageia": "dnf", "openEuler": "dnf", "Azure Linux": "dnf",
+}
+
+// compareIn orders two versions as an ecosystem's package manager does; known is false where that order is not known here.
+func compareIn(ecosystem, a, b string) (order int, known bool) {
+	switch sourceOf[family(ecosystem)] {
+	case "apt":
+		return version.CompareDebian(a, b), true
+	case "dnf":
+		return version.CompareRPM(a, b), true
+	}
+	return 0, false
+}
+
+// ordered says whether versions of an ecosystem can be compared.
+func ordered(ecosystem string) bool { return sourceOf[family(ecosystem)] != "" }
+
+// rule is one statement of a feed on one package of one ecosystem: who has a version in it is affected.
+type rule struct {
+	// ID is the record: ALSA-2025:0147, DSA-5532-1, DEBIAN-CVE-2024-1234, or for Debian's tracker the CVE itself.
+	ID string
+	// Introduced, Fixed and Last bound it: Introduced ≤ version < Fixed, or ≤ Last. "0" as Introduced is from the beginning; an empty Fixed
+	// and Last are no end.
+	Introduced, Fixed, Last string
+	// Versions are affected whatever their order.
+	Versions []string
+	// Module is the stream that it is about.
+	Module string
+	// Not says that the package is not affected in this release, at any version.
+	Not bool
+	// Severity and Remark are the vendor's on this package alone: "no security update is planned: minor issue".
+	Severity, Remark string
+}
+
+// affects says whether a version is affected.
+func (r *rule) affects(s Subject) bool {
+	if r.Not || !sameStream(r.Module, s.Module) {
+		return false
+	}
+	for _, v := range r.Versions {
+		if v == s.Version {
+			return true
+		}
+	}
+	if len(r.Versions) > 0 && r.Introduced == "" {
+		return false
+	}
+	if r.Introduced != "0" && r.Introduced != "" && before(s, s.Version, r.Introduced) {
+		return false
+	}
+	switch {
+	case r.Fixed != "":
+		return before(s, s.Version, r.Fixed)
+	case r.Last != "":
+		return !before(s, r.Last, s.Version)
+	}
+	return true
+}
+
+// before is false where the order is not known: such a version is never said to be affected, and import does not take its rules.
+func before(s Subject, a, b string) bool {
+	order, known := compareIn(s.Ecosystem, a, b)
+	return known && order < 0
+}
+
+// sameStream compares streams of modules by their first two parts: a label has a version and a context behind them (nginx:1.16:8030…:229f0a1c).
+func sameStream(a, b string) bool { return stream(a) == stream(b) }
+
+func stream(label string) string {
+	parts := strings.SplitN(label, ":", 3)
+	return strings.Join(parts[:min(2, len(parts))], ":")
+}
+
+// detail is what a record says of itself, once for all packages in it.
+type detail struct {
+	// CVEs are the vulnerabilities that it is about; empty where it names none, and then its ID stands for one.
+	CVEs []string
+	// Severity is the vendor's, in our five words; empty where it gives none. CVSS is the highest base score among its vectors; 0 where there is none.
+	Severity string
+	CVSS     float64
+	// Vector is the one that CVSS was computed from.
+	Vector string
+}
+
+// cveID is a CVE's name (cve.org: at least four digits).
+var cveID = regexp.MustCompile(`^CVE-[0-9]{4}-[0-9]{4,19}$`)
+
+// cves gives those of some names that are CVEs, each once.
+func cves(lists ...[]string) []string {
+	var found []string
+	for _, list := range lists {
+		for _, id := range list {
+			if cveID.MatchString(id) && !contains(found, id) {
+				found = append(found, id)
+			}
+		}
+	}
+	return found
+}
+
+func contains(list []string, s string) bool {
+	for _, have := range list {
+		if have == s {
+			return true
+		}
+	}
+	return false
+}
+
+// severities are the words of vendors in ours, and their order; the highest number weighs most.
+var severities = map[string]string{
+	"critical": "critical", "important": "high", "high": "high", "moderate": "medium", "medium": "medium", "low": "low",
+	"negligible": "negligible", "unimportant": "negligible", "none": "negligible", "minimal": "negligible",
+}
+
+// severity gives a vendor's word in ours: critical, high, medium, low or negligible; empty for what is none, as "not yet assigned".
+func severity(word string) string {
+	return severities[strings.ToLower(strings.TrimSuffix(strings.TrimSpace(word), "*"))]
+}
+
+var weights = map[string]int{"critical": 5, "high": 4, "medium": 3, "low": 2, "negligible": 1}
+
+// compareFlaws puts what is to be mended first first: exploited, then probable, then severe; the newest of equals.
+func compareFlaws(a, b fleet.Flaw) int {
+	exploited := func(f fleet.Flaw) int {
+		if f.Exploited != nil {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(
+		cmp.Compare(exploited(b), exploited(a)),
+		cmp.Compare(weights[b.Severity], weights[a.Severity]),
+		cmp.Compare(b.EPSS, a.EPSS),
+		cmp.Compare(b.CVSS, a.CVSS),
+		cmp.Compare(b.ID, a.ID),
+	)
+}
