@@ -296,6 +296,23 @@ func TestAJobDoesNotBeginWhereItMustNot(t *testing.T) {
 			t.Errorf("%s because %s, %s", got.State, got.Because, r.version())
 		}
 	})
+	t.Run("called security by its server alone", func(t *testing.T) {
+		r := first.copy(t)
+		r.write("/etc/redflag/policy.toml", "allow = \"security\"\n", 0o644)
+		plan, err := aptSource().Plan(t.Context(), r.m, fleet.Selection{All: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan.Changes[0].Security, plan.Changes[0].Automatic = true, true
+		j, err := New(r.m, Job{Plan: plan, Order: "7"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.process(j.ID, "")
+		if got := r.get(j.ID); got.State != Failed || !strings.Contains(got.Because, "install what is not for security: upgrade toy 1 → 2") || r.version() != "1 ii " {
+			t.Errorf("%s because %s, %s", got.State, got.Because, r.version())
+		}
+	})
 	t.Run("held while another is at work", func(t *testing.T) {
 		r := first.copy(t)
 		j := r.approve(Job{})

@@ -1,7 +1,7 @@
 package source
 
 import (
-	"fmt"
+	"slices"
 
 	"redflag/internal/fleet"
 )
@@ -17,23 +17,30 @@ func Meant(updates []fleet.Update, sel fleet.Selection) ([]fleet.Update, error) 
 			}
 		}
 	}
+	var missing []string
 	for _, name := range sel.Names {
-		found := false
+		if !slices.ContainsFunc(updates, func(u fleet.Update) bool { return goesBy(u, name) }) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, NotOnOffer(missing, "")
+	}
+	for _, name := range sel.Names {
 		for _, u := range updates {
-			if u.Name != name && u.Name+":"+u.Arch != name && u.Name+"."+u.Arch != name {
+			if !goesBy(u, name) {
 				continue
 			}
 			if u.Blocked == fleet.Held {
 				return nil, &fleet.Unknown{Because: u.Name + " is on hold: " + u.BlockedBecause, Remedy: "release it first: redflag unhold " + u.Name}
 			}
-			found = true
 			list = append(list, u)
-		}
-		if !found {
-			return nil, &fleet.Unknown{
-				Because: fmt.Sprintf("no update of %q is on offer", fleet.Plain(name)), Remedy: "redflag list shows what is; redflag scan --refresh looks anew",
-			}
 		}
 	}
 	return list, nil
+}
+
+// goesBy says whether an update's package goes by a name: with its architecture or without.
+func goesBy(u fleet.Update, name string) bool {
+	return u.Name == name || u.Name+":"+u.Arch == name || u.Name+"."+u.Arch == name
 }
