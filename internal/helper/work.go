@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"time"
 
 	"redflag/internal/fleet"
@@ -197,130 +195,6 @@ func (h *Helper) takeTurn(ctx context.Context, o *order) (wire.State, error) {
 	}
 }
 
-// jobsOf gives the jobs that an order comes to, as they would be written down.
-func (h *Helper) jobsOf(o *order) []job.Job {
-	none := fleet.NewPlan("", fleet.Selection{}, o.TakenAt)
-	w := o.what
-	switch {
-	case w.Install != nil:
-		var list []job.Job
-		for i, p := range w.Install.Plans {
-			j := job.Job{Plan: p}
-			if i == len(w.Install.Plans)-1 { // after all of them
-				j.After = w.Install.After
-			}
-			list = append(list, j)
-		}
-		return list
-	case w.Hold != nil && w.Hold.Hold:
-		return []job.Job{{Kind: job.ToHold, Names: w.Hold.Names, Plan: none}}
-	case w.Hold != nil:
-		return []job.Job{{Kind: job.ToUnhold, Names: w.Hold.Names, Plan: none}}
-	case w.Restart != nil:
-		return []job.Job{{Kind: job.ToRestart, Names: w.Restart.Names, Plan: none}}
-	case w.Reboot != nil:
-		return []job.Job{{Kind: job.ToReboot, IfNeeded: w.Reboot.IfNeeded, Plan: none}}
-	default:
-		return []job.Job{{Kind: job.ToRepair, Plan: none}}
-	}
-}
-
-// job gives the order's i-th job. It is written down, if it is not yet, once the policy allows it and its hours have come.
-func (h *Helper) job(ctx context.Context, o *order, i int, wanted job.Job) (job.Job, wire.State, error) {
-	if i < len(o.Jobs) {
-		j, err := job.Get(h.Machine, o.Jobs[i])
-		if err == nil && (j.Digest != wanted.Plan.Digest() || j.Kind != wanted.Kind) {
-			err = fmt.Errorf("the job %s is not what was ordered", j.ID)
-		}
-		return j, wire.Lost, err
-	}
-	for {
-		now := h.Machine.Now()
-		err := h.allowed(o.what, now)
-		switch {
-		case o.isCancelled():
-			return job.Job{}, wire.Cancelled, errCancelled
-		case err != nil:
-			return job.Job{}, wire.Failed, err
-		case !now.Before(o.ExpiresAt):
-			return job.Job{}, wire.Expired, &fleet.Unknown{Because: "it could not begin before it expired"}
-		}
-		err = h.hours(o.what, wanted, now)
-		if err == nil {
-			break
-		}
-		because, _ := fleet.Explain(err)
-		if err := h.note(o, wire.Held, because, "", nil); err != nil {
-			return job.Job{}, wire.Failed, err
-		}
-		select {
-		case <-time.After(hoursEvery):
-		case <-o.cancel:
-		case <-ctx.Done():
-			return job.Job{}, wire.Lost, ctx.Err()
-		}
-	}
-	wanted.Order, wanted.CreatedBy, wanted.ExpiresAt = strconv.FormatInt(int64(o.Order), 10), "the server", o.ExpiresAt
-	wanted.After = policy.Load(h.Machine).After(wanted.After)
-	if w := o.what.Install; w != nil && w.Undoes != 0 {
-		wanted.Undoes = h.undone(w.Undoes, wanted.Plan.Source)
-	}
-	j, err := job.New(h.Machine, wanted)
-	if err != nil {
-		return j, wire.Failed, err
-	}
-	h.mu.Lock()
-	o.Jobs = append(o.Jobs, j.ID)
-	h.mu.Unlock()
-	return j, "", nil
-}
-
-// hours says whether the hour for a job has come.
-func (h *Helper) hours(what wire.Order, wanted job.Job, now time.Time) error {
-	p := policy.Load(h.Machine)
-	switch {
-	case what.Install != nil:
-		return p.MayInstall(wanted.Plan, now)
-	case what.Restart != nil:
-		return p.MayRestart(now)
-	case what.Reboot != nil:
-		return p.MayReboot(now)
-	case what.Repair != nil:
-		return p.MayRepair(now)
-	}
-	return nil
-}
-
-// find finds the jobs that were made for an order before we came: they bear its number.
-func (h *Helper) find(o *order) error {
-	list, err := job.List(h.Machine)
-	if err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, j := range slices.Backward(list) { // the first that was made is the first
-		if j.Order == strconv.FormatInt(int64(o.Order), 10) {
-			o.Jobs = append(o.Jobs, j.ID)
-		}
-	}
-	return nil
-}
-
-// undone gives the job of an order that an undo takes back.
-func (h *Helper) undone(id wire.OrderID, source string) job.ID {
-	list, err := job.List(h.Machine)
-	if err != nil {
-		return ""
-	}
-	for _, j := range list {
-		if j.Order == strconv.FormatInt(int64(id), 10) && j.Plan.Source == source {
-			return j.ID
-		}
-	}
-	return ""
-}
-
 // await begins a job, and waits until it has ended. What is killed meanwhile is begun again if it had not begun, and settled if it had.
 func (h *Helper) await(ctx context.Context, o *order, j job.Job) (job.Job, error) {
 	var begun time.Time
@@ -375,65 +249,6 @@ func (h *Helper) follow(o *order, j job.Job) error {
 	}
 	return h.note(o, wire.Running, "", "", nil)
 }
-
-// cancelOrder ends an order that has not begun to change the host.
-func (h *Helper) cancelOrder(id wire.OrderID, expires time.Time) error {
-	h.mu.Lock()
-	o, known := h.orders[id]
-	if known && !o.State.Ended() && !o.isCancelled() {
-		close(o.cancel)
-	}
-	h.mu.Unlock()
-	if !known {
-		return h.shut(id, expires)
-	}
-	for began := time.Now(); time.Since(began) < cancelPatience; { // what can be cancelled ends soon
-		h.mu.Lock()
-		state, jobs := o.State, slices.Clone(o.Jobs)
-		h.mu.Unlock()
-		if state.Ended() {
-			break
-		}
-		if len(jobs) > 0 {
-			if j, err := job.Get(h.Machine, jobs[len(jobs)-1]); err == nil && (j.State == job.Running || j.State == job.Rebooting) {
-				return &fleet.Unknown{Because: "it changes the host already, and goes on: that is not interrupted"}
-			}
-		}
-		select {
-		case <-time.After(lookEvery):
-		case <-h.ctx.Done():
-			return h.ctx.Err()
-		}
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if o.State != wire.Cancelled {
-		return &fleet.Unknown{Because: fmt.Sprintf("it is %s", o.State)}
-	}
-	return nil
-}
-
-// shut keeps an order that has not come yet from ever being begun: it may have been lost on its way, and be given again.
-func (h *Helper) shut(id wire.OrderID, expires time.Time) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	now := h.Machine.Now().UTC()
-	if _, known := h.orders[id]; known {
-		return errors.New("the order came while it was cancelled: ask for that again")
-	}
-	if err := h.makeRoom(now); err != nil {
-		return err
-	}
-	e := entry{Order: id, TakenAt: now, ExpiresAt: expires, State: wire.Cancelled, At: now, Because: "it was cancelled before it came"}
-	if err := h.save(e); err != nil {
-		return err
-	}
-	h.orders[id] = opened(e)
-	return nil
-}
-
-// cancelPatience is how long a download may take to end.
-const cancelPatience = time.Minute
 
 // stateOf is what a job's state is called by the fleet.
 func stateOf(j job.Job) wire.State {

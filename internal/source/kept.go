@@ -35,8 +35,8 @@ func Kept(m *machine.Machine, name string) string {
 	return file
 }
 
-// PruneKept deletes the oldest packages that are kept, where they are too many.
-func PruneKept(m *machine.Machine) {
+// PruneKept deletes the oldest packages that are kept, where they are too many, but for the files that are needed, by their names.
+func PruneKept(m *machine.Machine, needed map[string]bool) {
 	entries, err := m.ReadDir(KeptDir)
 	if err != nil {
 		return
@@ -54,7 +54,7 @@ func PruneKept(m *machine.Machine) {
 		if total <= maxKept {
 			return
 		}
-		if os.Remove(m.Path(path.Join(KeptDir, f.Name()))) == nil {
+		if !needed[f.Name()] && os.Remove(m.Path(path.Join(KeptDir, f.Name()))) == nil {
 			total -= f.Size()
 		}
 	}

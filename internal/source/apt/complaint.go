@@ -30,7 +30,7 @@ func (s Source) reason(m *machine.Machine, w source.Work, o fleet.Outcome) (beca
 // ended gives the code that a job's tool ended with; -1 where nobody saw its end.
 func (s Source) ended(m *machine.Machine, w source.Work) int {
 	code := -1
-	if err := readJSON(m, path.Join(w.Dir, codeFile), &code); err != nil {
+	if err := w.Read(m, codeFile, &code); err != nil {
 		return -1
 	}
 	return code

@@ -11,6 +11,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/source"
 )
 
 // protected are packages without which a machine cannot be reached, started or updated any more. No plan of ours removes one.
@@ -26,38 +27,27 @@ func guard(m *machine.Machine, db *Database, p fleet.Plan) error {
 			essential[pkg.Name+":"+pkg.Arch] = true
 		}
 	}
-	var gone, down []string
+	var down []string
 	for _, c := range p.Changes {
-		if c.To == "" && (protected.MatchString(c.Name) || essential[c.Name+":"+c.Arch] || isKernel(c.Name, m.Kernel())) && !replaced(p, c) {
-			gone = append(gone, c.Name)
-		}
 		if c.Action == fleet.Downgrade && len(p.Selection.Back) == 0 {
 			down = append(down, c.Name+" "+c.From+" → "+c.To)
 		}
 	}
-	switch {
-	case len(gone) > 0:
-		return &fleet.Unknown{
-			Because: "the plan would remove " + strings.Join(gone, ", ") + ", which this machine needs",
-			Remedy:  "choose other updates, or do this by hand after a look at what `apt-get -s` says",
-		}
-	case len(down) > 0:
-		return &fleet.Unknown{
-			Because: "the plan would put older versions in place: " + strings.Join(down, ", ") + "; only an undo does that",
-			Remedy:  "see which preference asks for it: apt-cache policy",
-		}
+	needed := func(c fleet.Change) bool {
+		return protected.MatchString(c.Name) || essential[c.Name+":"+c.Arch] || isKernel(c.Name, m.Kernel())
 	}
-	return nil
+	if err := source.GuardRemovals(p, needed, "choose other updates, or do this by hand after a look at what `apt-get -s` says"); err != nil || len(down) == 0 {
+		return err
+	}
+	return &fleet.Unknown{
+		Because: "the plan would put older versions in place: " + strings.Join(down, ", ") + "; only an undo does that",
+		Remedy:  "see which preference asks for it: apt-cache policy",
+	}
 }
 
 // isKernel says whether a package is part of the kernel that runs.
 func isKernel(name, release string) bool {
 	return release != "" && slices.Contains([]string{"linux-image-" + release, "linux-image-unsigned-" + release, "linux-modules-" + release}, name)
-}
-
-// replaced says whether the same package comes again in another architecture.
-func replaced(p fleet.Plan, gone fleet.Change) bool {
-	return slices.ContainsFunc(p.Changes, func(c fleet.Change) bool { return c.Name == gone.Name && c.To != "" })
 }
 
 // kernelPackage are those that take effect with the next start.

@@ -204,7 +204,7 @@ func TestAJobThatWasKilledIsSettledByWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	snap, err := b.source().snapshot(context.Background(), b.machine())
-	if err := errors.Join(err, writeJSON(b.machine(), w.Dir+"/"+beforeFile, snap)); err != nil {
+	if err := errors.Join(err, w.Write(b.machine(), beforeFile, snap)); err != nil {
 		t.Fatal(err)
 	}
 	b.sh("apt-get install -yq toy-one=2") // and then it was killed

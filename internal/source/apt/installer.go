@@ -2,7 +2,6 @@ package apt
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,7 +56,7 @@ func (s Source) Fetch(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 	if err != nil {
 		return err
 	}
-	if err := writeJSON(m, path.Join(w.Dir, planFile), p); err != nil {
+	if err := w.Write(m, planFile, p); err != nil {
 		return err
 	}
 	if err := s.enough(m, p); err != nil {
@@ -119,14 +118,14 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 	if err != nil {
 		return fleet.Outcome{}, err
 	}
-	if err := errors.Join(writeJSON(m, path.Join(w.Dir, planFile), p), writeJSON(m, path.Join(w.Dir, beforeFile), before)); err != nil {
+	if err := errors.Join(w.Write(m, planFile, p), w.Write(m, beforeFile, before)); err != nil {
 		return fleet.Outcome{}, err
 	}
 	code, err := s.run(ctx, m, w, s.command(w.Dir, words))
 	if err != nil {
 		return fleet.Outcome{}, err
 	}
-	if err := writeJSON(m, path.Join(w.Dir, codeFile), code); err != nil {
+	if err := w.Write(m, codeFile, code); err != nil {
 		return fleet.Outcome{}, err
 	}
 	return s.Settle(ctx, m, p, w)
@@ -136,7 +135,7 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
 	o := fleet.NewOutcome()
 	var before snapshot
-	if err := readJSON(m, path.Join(w.Dir, beforeFile), &before); errors.Is(err, fs.ErrNotExist) {
+	if err := w.Read(m, beforeFile, &before); errors.Is(err, fs.ErrNotExist) {
 		o.Missing, o.Because = p.Changes, "it was ended before it began to change anything"
 		return o, nil
 	} else if err != nil {
@@ -228,23 +227,4 @@ func (s snapshot) differences(now snapshot) []fleet.Change {
 	}
 	slices.SortFunc(list, fleet.CompareChanges)
 	return list
-}
-
-func writeJSON(m *machine.Machine, name string, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	return machine.WriteFile(m.Path(name), data, 0o600)
-}
-
-// maxJSON bounds the files of a job.
-const maxJSON = 64 << 20
-
-func readJSON(m *machine.Machine, name string, v any) error {
-	data, err := m.ReadFile(name, maxJSON)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(data, v)
 }

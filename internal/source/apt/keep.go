@@ -3,11 +3,9 @@ package apt
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"redflag/internal/fleet"
@@ -15,12 +13,9 @@ import (
 	"redflag/internal/source"
 )
 
-// keptDir is where packages lie that an undo would need: archives keep only their newest versions.
-const keptDir = "/var/lib/redflag/packages"
-
 // keptFile is where a version of a package is kept. Apt writes a colon in a version so in names of files too.
 func keptFile(name, version, arch string) string {
-	return path.Join(keptDir, name+"_"+strings.ReplaceAll(version, ":", "%3a")+"_"+arch+".deb")
+	return path.Join(source.KeptDir, name+"_"+strings.ReplaceAll(version, ":", "%3a")+"_"+arch+".deb")
 }
 
 func isFile(m *machine.Machine, name string) bool {
@@ -31,7 +26,7 @@ func isFile(m *machine.Machine, name string) bool {
 // keepAll puts aside what a plan replaces, from apt's own cache, from archives, and otherwise made again from the files on this machine. What cannot be kept
 // is said in the log: then that change cannot be undone.
 func (s Source) keepAll(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) {
-	if err := os.MkdirAll(m.Path(keptDir), 0o755); err != nil {
+	if err := os.MkdirAll(m.Path(source.KeptDir), 0o755); err != nil {
 		fmt.Fprintf(w.Log, "what is replaced cannot be kept for an undo: %v\n", err)
 		return
 	}
@@ -48,7 +43,7 @@ func (s Source) keepAll(ctx context.Context, m *machine.Machine, p fleet.Plan, w
 			missing = append(missing, c)
 		}
 	}
-	prune(m, needed)
+	source.PruneKept(m, needed)
 	s.download(ctx, m, missing)
 	for _, c := range missing {
 		file := keptFile(c.Name, c.From, c.Arch)
@@ -57,34 +52,6 @@ func (s Source) keepAll(ctx context.Context, m *machine.Machine, p fleet.Plan, w
 		}
 		if err := repack(ctx, m, c, file, path.Join(w.Dir, "repack")); err != nil {
 			fmt.Fprintf(w.Log, "%s %s cannot be kept for an undo: %v\n", c.Name, c.From, err)
-		}
-	}
-}
-
-// maxKept bounds the packages that are kept, in bytes: the oldest go first, and with them the way back from old jobs.
-const maxKept = 4 << 30
-
-// prune deletes the oldest packages that are kept, where they are too many, but for those that are needed.
-func prune(m *machine.Machine, needed map[string]bool) {
-	entries, err := m.ReadDir(keptDir)
-	if err != nil {
-		return
-	}
-	var files []fs.FileInfo
-	total := int64(0)
-	for _, e := range entries {
-		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
-			files = append(files, info)
-			total += info.Size()
-		}
-	}
-	slices.SortFunc(files, func(a, b fs.FileInfo) int { return changed(a).Compare(changed(b)) })
-	for _, f := range files {
-		if total <= maxKept {
-			return
-		}
-		if !needed[f.Name()] && os.Remove(m.Path(path.Join(keptDir, f.Name()))) == nil {
-			total -= f.Size()
 		}
 	}
 }
@@ -99,7 +66,7 @@ func (s Source) download(ctx context.Context, m *machine.Machine, list []fleet.C
 		words[c.Name+" "+c.From] = word(c.Name, c.Arch, c.From)
 	}
 	for range len(list) {
-		args := []string{"-C", keptDir, "apt-get", "-q", "download", "-o", "APT::Sandbox::User=root"}
+		args := []string{"-C", source.KeptDir, "apt-get", "-q", "download", "-o", "APT::Sandbox::User=root"}
 		for _, w := range words {
 			args = append(args, w)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/source"
 )
 
 // uriLine is a line of apt-get --print-uris: 'URI' file size hash.
@@ -74,7 +75,7 @@ type room struct {
 
 // rooms are where packages are fetched to, where they are unpacked, where those that are replaced are kept, and where dpkg has its database.
 func rooms(m *machine.Machine, archives string) ([4]room, error) {
-	list := [4]room{{dir: archives}, {dir: "/usr"}, {dir: keptDir}, {dir: "/var/lib/dpkg"}}
+	list := [4]room{{dir: archives}, {dir: "/usr"}, {dir: source.KeptDir}, {dir: "/var/lib/dpkg"}}
 	for i, r := range list {
 		var err error
 		if list[i].free, list[i].device, err = m.Space(r.dir); err != nil {

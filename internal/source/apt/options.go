@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"redflag/internal/source"
 )
 
 // settings that a plan and its execution share, whatever a host's own configuration says. Nothing is removed because nothing needs it any more,
@@ -17,7 +19,7 @@ var common = []string{
 
 // settled are those options, and those that words need. What a plan may not do is decided when it is looked at; only the way back goes down.
 func settled(words []string) []string {
-	down := slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, "=") || path.Dir(w) == keptDir })
+	down := slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, "=") || path.Dir(w) == source.KeptDir })
 	if down {
 		return append(common[:len(common):len(common)], "--allow-downgrades")
 	}

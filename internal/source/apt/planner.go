@@ -184,7 +184,7 @@ func checkWords(words []string) error {
 		if i == 0 || words[0] == mendWord {
 			continue
 		}
-		if path.Dir(w) == keptDir {
+		if path.Dir(w) == source.KeptDir {
 			continue // a file of ours
 		}
 		name, version, exact := strings.Cut(strings.TrimSuffix(w, "-"), "=")

@@ -3,7 +3,6 @@ package apt
 import (
 	"context"
 	"errors"
-	"path"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
@@ -29,13 +28,13 @@ func (s Source) Repair(ctx context.Context, m *machine.Machine, w source.Work) (
 	if err != nil {
 		return fleet.Outcome{}, err
 	}
-	if err := writeJSON(m, path.Join(w.Dir, beforeFile), before); err != nil {
+	if err := w.Write(m, beforeFile, before); err != nil {
 		return fleet.Outcome{}, err
 	}
 	code, err := s.run(context.WithoutCancel(ctx), m, w, machine.Command{
 		Name: "dpkg", Args: []string{"--no-force-confnew,confask", "--force-confdef,confold", "--configure", "-a"}, Env: calmly,
 	})
-	if err := errors.Join(err, writeJSON(m, path.Join(w.Dir, codeFile), code)); err != nil {
+	if err := errors.Join(err, w.Write(m, codeFile, code)); err != nil {
 		return fleet.Outcome{}, err
 	}
 	o, err := s.Settle(ctx, m, fleet.Plan{Source: s.Name()}, w)

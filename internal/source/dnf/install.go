@@ -74,7 +74,7 @@ func (s Source) Undo(_ *machine.Machine, _ fleet.Plan, o fleet.Outcome, _ source
 // keep puts aside what a plan replaces: from dnf's cache, or from the repositories. What is nowhere cannot be kept, and the log says so: then that change
 // cannot be undone.
 func (s Source) keep(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) {
-	defer source.PruneKept(m)
+	defer source.PruneKept(m, nil)
 	q := request{Mode: "keep", Dir: path.Join(w.Dir, "replaced")}
 	for _, one := range rpm.Replaced(p) {
 		if !rpm.KeepCached(m, one, filepath.Join("var", "cache", "dnf", "*", "packages")) {

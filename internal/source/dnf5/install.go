@@ -213,7 +213,7 @@ func (s Source) keep(ctx context.Context, m *machine.Machine, p fleet.Plan, w so
 		}
 	}
 	rpm.Gone(m, downloads)
-	source.PruneKept(m)
+	source.PruneKept(m, nil)
 }
 
 // Repair implements source.Repairer: what an interrupted installation left in two versions is removed in its older one.

@@ -28,7 +28,7 @@ func (w *world) keep(m *machine.Machine, p fleet.Plan, work source.Work) {
 			fmt.Fprintf(work.Log, "%s %s cannot be kept for an undo: %v\n", c.Name, c.From, err)
 		}
 	}
-	source.PruneKept(m)
+	source.PruneKept(m, nil)
 }
 
 // endings are those of packages, as makepkg.conf(5) has them.

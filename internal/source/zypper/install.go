@@ -120,7 +120,7 @@ func (s Source) keep(ctx context.Context, m *machine.Machine, p fleet.Plan, w so
 			fmt.Fprintf(w.Log, "%s cannot be kept for an undo: no repository has it any more\n", one)
 		}
 	}
-	source.PruneKept(m)
+	source.PruneKept(m, nil)
 }
 
 // Repair implements source.Repairer: what an interrupted installation left in two versions is removed in its older one.
