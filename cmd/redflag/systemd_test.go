@@ -124,6 +124,7 @@ func TestWhateverBecomesOfTheAgentAptEndsByItselfAndItsResultArrives(t *testing.
 	}
 	b.sameLines(j)
 	b.verifies()
+	b.byHand()
 	b.reboots()
 	b.says(b.run("redflag", "agent", "uninstall"), "stopped")
 	if left := b.run("sh", "-c", "ls /etc/systemd/system /run; id redflag-agent || true"); strings.Contains(left, "redflag") {
@@ -200,6 +201,20 @@ func (b *booted) verifies() {
 	if j := b.install(nil); j.State != store.JobFailed || !slices.Equal(j.Outcomes[0].Outcome.Stopped, []string{"toyd.service"}) || !strings.Contains(j.Because, "do not run any more: toyd.service") {
 		b.Errorf("%s because %s: %+v", j.State, j.Because, j.Outcomes)
 	}
+}
+
+// byHand restarts what runs a replaced file by the host's own command, and asks it whether a reboot is needed.
+func (b *booted) byHand() {
+	b.Helper()
+	b.run("systemctl", "start", "toyd")
+	b.daemon("6")
+	b.offer("6", "")
+	b.says(b.run("redflag", "install", "--yes"), "succeeded, 2 changes", "services to restart (redflag restart-services): toyd.service")
+	b.says(b.run("redflag", "restart-services", "--yes"), "toyd.service")
+	if left := b.run("redflag", "restart-services", "--yes"); strings.Contains(left, "toyd") {
+		b.Errorf("after it was restarted: %s", left)
+	}
+	b.says(b.run("redflag", "reboot", "--if-needed", "--yes"), "nothing needs a reboot")
 }
 
 // reboots reboots the host at the server's word, and boots it again.

@@ -133,7 +133,11 @@ func (p *Program) rebootCommand() *cobra.Command {
 				p.showNeed(need)
 			}
 			if ifNeeded && need.Needed != fleet.Needed {
-				return p.carryOutAll(cmd.Context(), m, nil, a.format)
+				err := p.carryOutAll(cmd.Context(), m, nil, a.format)
+				if err == nil && need.Needed == fleet.NeedUnknown {
+					err = exitCode(exitUnknown)
+				}
+				return err
 			}
 			if err := p.approve(cmd.Context(), "Reboot this machine now?", a.yes); err != nil {
 				return err

@@ -148,9 +148,13 @@ const rebootGrace = 3 * time.Second
 
 // reboot writes down that the machine is told to reboot, and tells it. The job ends when it is back.
 func (r runner) reboot(ctx context.Context, j *Job, o fleet.Outcome, w source.Work) error {
-	if f := machine.Facts(ctx, r.m); j.IfNeeded && f.Reboot.Needed == fleet.NotNeeded {
-		o.Reboot, o.Restart = f.Reboot, f.Restart
-		return j.end(r.m, &o, Succeeded, nil)
+	if r.facts(ctx, &o); j.IfNeeded && o.Reboot.Needed != fleet.Needed {
+		if o.Reboot.Needed == fleet.NotNeeded {
+			return j.end(r.m, &o, Succeeded, nil)
+		}
+		return j.end(r.m, &o, Failed, &fleet.Unknown{
+			Because: "whether a reboot is needed is not known: " + strings.Join(o.Reboot.Because, "; "), Remedy: "look at the host, or have it rebooted whether it needs that or not",
+		})
 	}
 	j.State, j.Boot, j.Uptime, j.PID, j.Outcome = Rebooting, r.m.BootID(), uptime(r.m), 0, &o
 	if j.Boot == "" {
