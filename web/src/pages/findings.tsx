@@ -93,6 +93,7 @@ function Source({ finding: f, host, chosen }: { finding: Finding; host: Host; ch
         )}
       </h2>
       {f.because && <p className="note">{plain(f.because)}</p>}
+      {f.security_unknown && updates.length > 0 && <p className="note">Which of these are for security is not known: {plain(f.security_unknown)}</p>}
       {f.remedy && <p>{plain(f.remedy)}</p>}
       {updates.length > 0 && (
         <div className="scroll" tabIndex={0} role="region" aria-label={`Updates of ${plain(f.source)}`}>
