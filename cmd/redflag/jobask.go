@@ -36,7 +36,7 @@ func (a *wanted) flags(cmd *cobra.Command) {
 func (a *wanted) planFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&a.after.RestartServices, "restart-services", false, "restart the services that still run replaced files afterwards")
 	cmd.Flags().BoolVar(&a.after.Reboot, "reboot", false, "reboot afterwards where it is needed")
-	cmd.Flags().BoolVarP(&a.yes, "yes", "y", false, "approve what is planned without being wanted")
+	cmd.Flags().BoolVarP(&a.yes, "yes", "y", false, "approve what is planned without being asked")
 	cmd.Flags().DurationVar(&a.patient, "wait", 2*time.Minute, "for how long it is waited for plans; `DURATION`")
 }
 
