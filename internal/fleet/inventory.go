@@ -16,6 +16,9 @@ type Package struct {
 	From string `json:"source_package,omitempty"`
 	// FromVersion is the source package's version; empty where it is the package's own.
 	FromVersion string `json:"source_version,omitempty"`
+	// Ecosystem is the distribution's release in OSV's words (Debian:12), whose advisories speak of it. Empty where it does not come from the distribution
+	// itself, or where that is not known.
+	Ecosystem string `json:"ecosystem,omitempty"`
 }
 
 // Container is one container of an engine, running or not.
