@@ -67,6 +67,25 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 	})
 }
 
+func TestAnUpdateSaysWhatItWasBuiltFromAndWhatItsRepositoryPublishes(t *testing.T) {
+	l := newLab(t, "toy-lib-1.0-1.el9.x86_64.rpm", "toy-foreign-*", "toy-stream-*", "toy-part-*", "toy-sub-*", "toy-conf-*")
+	l.Write("/etc/os-release", "ID=almalinux\nVERSION_ID=9.4\n")
+	f := l.Finding(quick())
+	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name, b.Name) })
+	if got := rpmtest.Behind(f); got != rpmtest.BehindToys {
+		t.Errorf("got\n%s\nwant\n%s", got, rpmtest.BehindToys)
+	}
+	list, err := quick().Packages(context.Background(), l.Machine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list {
+		if own := p.Name != "toy-foreign"; own != (p.Ecosystem == "AlmaLinux:9") || (p.Module == "toys:1") != (p.Name == "toy-stream") || (p.From == "toy-sub") != (p.Name == "toy-part") {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
 func TestWhatIsNotKnownIsNotCalledUpToDate(t *testing.T) {
 	l := newLab(t, ordinary...)
 	t.Run("no advisory data", func(t *testing.T) {

@@ -40,7 +40,7 @@ func TestNewerZyppersAreUnderstood(t *testing.T) {
 	if dup.Summary.Reboot != "1" {
 		t.Errorf("%+v", dup.Summary)
 	}
-	if list := recorded(t, "list-updates-all-xml.stdout.txt").offered(map[string]string{"demo-lib.x86_64": "1.0-1.el9"}); len(list) != 9 {
+	if list := recorded(t, "list-updates-all-xml.stdout.txt").offered(map[string]rpm.Package{"demo-lib.x86_64": {EVR: "1.0-1.el9"}}); len(list) != 9 {
 		t.Errorf("%d updates", len(list))
 	}
 	if locks := recorded(t, "locks-xml.stdout.txt").Locks; len(locks) != 1 || locks[0].Name != "demo-locked" {

@@ -123,12 +123,78 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 		if got := sorted(l.Finding(s)); got != want {
 			t.Error(got)
 		}
+		l.Sh("zypper -n addlock nobody-has-this")
+		if got := sorted(l.Finding(s)); got != want {
+			t.Errorf("with a lock of what is not there: %s", got)
+		}
+		l.Sh("zypper -n removelock nobody-has-this")
 		for _, name := range []string{"--help", "no-such-thing"} {
 			if err := s.Hold(context.Background(), l.Machine(), []string{name}, true); err == nil {
 				t.Errorf("%s is held", name)
 			}
 		}
 	})
+}
+
+func TestAnUpdateSaysWhatItWasBuiltFromAndWhatItsRepositoryPublishes(t *testing.T) {
+	l := newLab(t, "toy-lib-1.0-1.el9.x86_64.rpm", "toy-foreign-*", "toy-stream-*", "toy-part-*", "toy-sub-*", "toy-conf-*")
+	l.Write("/etc/os-release", "ID=almalinux\nVERSION_ID=9.4\n")
+	f := l.Finding(quick())
+	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name, b.Name) })
+	// zypper does not say what a new version was built from.
+	want := strings.Replace(rpmtest.BehindToys, "toy-sub 3.0-1.el9→3.1-1.el9 AlmaLinux:9", "toy-sub 3.0-1.el9→", 1)
+	if got := rpmtest.Behind(f); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestTwoArchitecturesOfAPackageAreNotMadeOne(t *testing.T) {
+	l := newLab(t, "toy-lib-*", "toy-conf-*")
+	s := quick()
+	before := l.Everything()
+	f := l.Finding(s)
+	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name+a.Arch, b.Name+b.Arch) })
+	if got := rpmtest.Updates(f); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-lib.i686 1.0-1.el9→1.2-1.el9! (kept back), toy-lib.x86_64 1.0-1.el9→1.2-1.el9! (kept back)" {
+		t.Error(got)
+	}
+	l.Refused(s, fleet.Selection{Names: []string{"toy-lib"}}, "toy-lib.x86_64 is installed for i686 too, which zypper would take away without saying so")
+	l.Sh("sed -i 's/ID=toys/ID=opensuse-tumbleweed/' /etc/os-release")
+	l.Refused(s, fleet.Selection{All: true}, "which zypper would take away without saying so")
+	l.Sh("sed -i 's/ID=opensuse-tumbleweed/ID=toys/' /etc/os-release")
+	o, _ := l.Succeeds(s, l.Plan(s, fleet.Selection{All: true}))
+	if got := rpmtest.Lines(o.Done); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" || l.Everything() == before {
+		t.Errorf("done: %s", got)
+	}
+}
+
+// license has the repository updates ask for one with the new toy-conf.
+const license = `cd /srv/toys/updates/repodata
+zcat ./*-primary.xml.gz | sed 's,<name>toy-conf</name>,&<eula>The licence of toys.</eula>,' >/tmp/primary.xml
+modifyrepo_c --remove primary . >/dev/null
+modifyrepo_c --mdtype=primary /tmp/primary.xml . >/dev/null
+rm -rf /var/cache/zypp/raw /var/cache/zypp/solv`
+
+func TestALicenceIsForAPersonToAgreeTo(t *testing.T) {
+	l := newLab(t, "toy-conf-*", "toy-held-*")
+	l.Sh(license)
+	refresh(l)
+	s := quick()
+	before := l.Everything()
+	asks := "toy-conf asks to agree to a licence, which is for a person to do"
+	l.Refused(s, fleet.Selection{All: true}, asks)
+	l.Refused(s, fleet.Selection{Names: []string{"toy-conf"}}, asks)
+	// Of one that asks since it was planned nothing is fetched, and nothing done.
+	p := fleet.Plan{Source: "zypper", Selection: fleet.Selection{All: true}, Changes: []fleet.Change{
+		{Action: fleet.Upgrade, Name: "toy-conf", Arch: "noarch", From: "1.0-1.el9", To: "2.0-1.el9"},
+	}}
+	if got, _ := fleet.Explain(s.Fetch(context.Background(), l.Machine(), p, l.Work())); got != "a package asks to agree to a licence, which is for a person to do" {
+		t.Errorf("fetch: %q", got)
+	}
+	o, err := s.Apply(context.Background(), l.Machine(), p, l.Work())
+	if err != nil || len(o.Done) > 0 || o.Because != asks || l.Everything() != before {
+		t.Errorf("%+v, %v", o, err)
+	}
+	l.Succeeds(s, l.Plan(s, fleet.Selection{Names: []string{"toy-held"}}))
 }
 
 func TestWhatIsNotKnownIsNotCalledUpToDate(t *testing.T) {

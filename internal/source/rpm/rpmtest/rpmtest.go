@@ -242,6 +242,30 @@ func Lines(changes []fleet.Change) string {
 	return strings.Join(list, ", ")
 }
 
+// BehindToys is that of some toys, where what is not foreign is the distribution's own.
+const BehindToys = `toy-conf.noarch: toy-conf 1.0-1.el9→2.0-1.el9 AlmaLinux:9
+toy-foreign.noarch: toy-foreign 1.0-1.el9→1.1-1.el9
+toy-lib.x86_64: toy-lib 1.0-1.el9→1.2-1.el9 AlmaLinux:9; TOYBA-2026:1002 by example.com  [] in 1.2-1.el9; TOYSA-2026:1001 by example.com high [CVE-2026-11111 CVE-2026-11112] in 1.1-1.el9
+toy-part.noarch: toy-sub 3.0-1.el9→3.1-1.el9 AlmaLinux:9
+toy-stream.noarch: toy-stream 1.0-1.module_el9+1+aa→1.1-1.module_el9+2+bb AlmaLinux:9 toys:1
+toy-sub.noarch: toy-sub 3.0-1.el9→3.1-1.el9 AlmaLinux:9`
+
+// Behind writes what is behind updates for a comparison: the source package with its versions, the ecosystem, the stream, and the advisories.
+func Behind(f fleet.Finding) string {
+	var list []string
+	for _, u := range f.Updates {
+		text := u.Name + "." + u.Arch + ":"
+		if b := u.Build; b != nil {
+			text += strings.TrimRight(fmt.Sprintf(" %s %s→%s %s %s", b.Package, b.From, b.To, b.Ecosystem, b.Module), " ")
+		}
+		for _, n := range u.Notices {
+			text += fmt.Sprintf("; %s by %s %s %v in %s", n.ID, n.By, n.Severity, n.CVEs, n.FixedIn)
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, "\n")
+}
+
 // Updates writes a finding for a comparison: name.arch from→to, what is for security with an exclamation mark, and what is blocked with its reason.
 func Updates(f fleet.Finding) string {
 	var list []string
