@@ -9,6 +9,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/source/rpm/rpmtest"
+	"redflag/internal/source/sourcetest"
 )
 
 func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
@@ -18,7 +19,7 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 		"toy-replacement.noarch 1.0-1.el9→3.0-1.el9"
 	f := l.Finding(quick())
 	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name+a.Arch, b.Name+b.Arch) })
-	if got := rpmtest.Updates(f); got != want {
+	if got := sourcetest.Updates(f); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if f.AsOf.IsZero() || f.SecurityUnknown != "" {
@@ -159,19 +160,19 @@ func TestWhatIsHeldIsShownSoAndNotInstalled(t *testing.T) {
 	if got := hold(true, "no-such-thing"); got != "no-such-thing is not installed" {
 		t.Errorf("what is not there: %q", got)
 	}
-	if got := rpmtest.Updates(l.Finding(s)); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9 (held)" {
+	if got := sourcetest.Updates(l.Finding(s)); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9 (held)" {
 		t.Error(got)
 	}
 	l.Refused(s, fleet.Selection{Names: []string{"toy-held"}}, "toy-held is on hold: a version lock")
 	p := l.Plan(s, fleet.Selection{All: true})
-	if got := rpmtest.Lines(p.Changes); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" {
+	if got := sourcetest.Lines(p.Changes); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" {
 		t.Error(got)
 	}
 	l.Succeeds(s, p)
 	if got := hold(false, "toy-held"); got != "" {
 		t.Fatal(got)
 	}
-	if got := rpmtest.Lines(l.Plan(s, fleet.Selection{All: true}).Changes); got != "upgrade toy-held.noarch 1.0-1.el9 → 1.5-1.el9" {
+	if got := sourcetest.Lines(l.Plan(s, fleet.Selection{All: true}).Changes); got != "upgrade toy-held.noarch 1.0-1.el9 → 1.5-1.el9" {
 		t.Error(got)
 	}
 }

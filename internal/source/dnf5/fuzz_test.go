@@ -36,7 +36,7 @@ func FuzzParseStored(f *testing.F) {
 
 func FuzzParseOffers(f *testing.F) {
 	f.Add([]byte(recorded(f, "repoquery-upgrades.stdout")))
-	f.Add([]byte("a\t0\t1\t1\tnoarch\tupdates\t1\ta package\n"))
+	f.Add([]byte("a\t0\t1\t1\tnoarch\tupdates\t1\ta-1-1.src.rpm\tAlmaLinux\ta package\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		list, _, err := parseOffers(data, nil)
 		for _, u := range list {

@@ -13,6 +13,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/source"
 	"redflag/internal/source/rpm/rpmtest"
+	"redflag/internal/source/sourcetest"
 )
 
 // What the source is meant to be.
@@ -78,7 +79,7 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 	}
 	sorted := func(f fleet.Finding) string {
 		slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name+a.Arch, b.Name+b.Arch) })
-		return rpmtest.Updates(f)
+		return sourcetest.Updates(f)
 	}
 	want := "kernel.x86_64 5.14.0-3.el9→5.14.0-4.el9!, toy-app.x86_64 1:2.0-3.el9→1:2.1-1.el9, toy-broken.noarch 1.0-1.el9→2.0-1.el9 (kept back), " +
 		"toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9, toy-lib.x86_64 1.0-1.el9→1.2-1.el9!"
@@ -154,7 +155,7 @@ func TestTwoArchitecturesOfAPackageAreNotMadeOne(t *testing.T) {
 	before := l.Everything()
 	f := l.Finding(s)
 	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name+a.Arch, b.Name+b.Arch) })
-	if got := rpmtest.Updates(f); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-lib.i686 1.0-1.el9→1.2-1.el9! (kept back), toy-lib.x86_64 1.0-1.el9→1.2-1.el9! (kept back)" {
+	if got := sourcetest.Updates(f); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-lib.i686 1.0-1.el9→1.2-1.el9! (kept back), toy-lib.x86_64 1.0-1.el9→1.2-1.el9! (kept back)" {
 		t.Error(got)
 	}
 	l.Refused(s, fleet.Selection{Names: []string{"toy-lib"}}, "toy-lib.x86_64 is installed for i686 too, which zypper would take away without saying so")
@@ -162,7 +163,7 @@ func TestTwoArchitecturesOfAPackageAreNotMadeOne(t *testing.T) {
 	l.Refused(s, fleet.Selection{All: true}, "which zypper would take away without saying so")
 	l.Sh("sed -i 's/ID=opensuse-tumbleweed/ID=toys/' /etc/os-release")
 	o, _ := l.Succeeds(s, l.Plan(s, fleet.Selection{All: true}))
-	if got := rpmtest.Lines(o.Done); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" || l.Everything() == before {
+	if got := sourcetest.Lines(o.Done); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" || l.Everything() == before {
 		t.Errorf("done: %s", got)
 	}
 }
@@ -238,7 +239,7 @@ func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 	l.Write("/etc/toy.conf", "setting=mine\n")
 	before := l.Everything()
 	p := l.Plan(s, fleet.Selection{All: true})
-	if got := rpmtest.Lines(p.Changes); got != everything {
+	if got := sourcetest.Lines(p.Changes); got != everything {
 		t.Fatalf("got  %s\nwant %s", got, everything)
 	}
 	if p.Download == 0 || !slices.Equal(p.ConfigFiles, []string{"/etc/toy.conf"}) || p.Reboot.Needed != fleet.Needed {
@@ -253,7 +254,7 @@ func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 		t.Fatalf("a plan changed the machine:\n%s", got)
 	}
 	o, w := l.Succeeds(s, p)
-	if got := rpmtest.Lines(o.Done); got != everything || !slices.Equal(o.ConfigFiles, []string{"/etc/toy.conf.rpmnew"}) {
+	if got := sourcetest.Lines(o.Done); got != everything || !slices.Equal(o.ConfigFiles, []string{"/etc/toy.conf.rpmnew"}) {
 		t.Errorf("done: %s, to review: %v", got, o.ConfigFiles)
 	}
 	if again := l.Plan(s, fleet.Selection{All: true}); len(again.Changes) != 0 {
@@ -281,7 +282,7 @@ func TestWhatWasFetchedNeedsNoNetworkAnyMore(t *testing.T) {
 	server.Close()
 	o, err := s.Apply(context.Background(), l.Machine(), p, w)
 	if err != nil || !o.Succeeded() {
-		t.Fatalf("%+v, %v\n%s", o, err, l.Log(w))
+		t.Fatalf("%+v, %v\n%s", o, err, l.Said(w))
 	}
 	l.Succeeds(s, l.Undo(s, p, o, w))
 	if got := l.Installed("toy-conf"); got != "toy-conf-1.0-1.el9.noarch" {
@@ -293,12 +294,12 @@ func TestOneIsInstalledWithWhatItNeeds(t *testing.T) {
 	l := newLab(t, ordinary...)
 	s := quick()
 	p := l.Plan(s, fleet.Selection{Names: []string{"toy-app"}})
-	if got := rpmtest.Lines(p.Changes); got != "install toy-brought.noarch 0.5-1.el9, upgrade toy-app.x86_64 1:2.0-3.el9 → 1:2.1-1.el9, upgrade toy-lib.x86_64 1.0-1.el9 → 1.2-1.el9" {
+	if got := sourcetest.Lines(p.Changes); got != "install toy-brought.noarch 0.5-1.el9, upgrade toy-app.x86_64 1:2.0-3.el9 → 1:2.1-1.el9, upgrade toy-lib.x86_64 1.0-1.el9 → 1.2-1.el9" {
 		t.Fatal(got)
 	}
 	l.Succeeds(s, p)
 	security := l.Plan(s, fleet.Selection{Security: true})
-	if got := rpmtest.Lines(security.Changes); got != "install kernel.x86_64 5.14.0-4.el9" {
+	if got := sourcetest.Lines(security.Changes); got != "install kernel.x86_64 5.14.0-4.el9" {
 		t.Error(got)
 	}
 	l.Succeeds(s, security)
@@ -319,8 +320,8 @@ func TestWhatMustNotBePlannedIsRefused(t *testing.T) {
 	}
 	w := l.Work()
 	o, err := s.Repair(context.Background(), l.Machine(), w)
-	if err != nil || !o.Succeeded() || rpmtest.Lines(o.Done) != "remove toy-conf.noarch 1.0-1.el9" {
-		t.Errorf("repair: %+v, %v\n%s", o, err, l.Log(w))
+	if err != nil || !o.Succeeded() || sourcetest.Lines(o.Done) != "remove toy-conf.noarch 1.0-1.el9" {
+		t.Errorf("repair: %+v, %v\n%s", o, err, l.Said(w))
 	}
 }
 
@@ -334,7 +335,7 @@ func TestAPlanThatIsNotTheApprovedOneDoesNotStart(t *testing.T) {
 	w := l.Work()
 	o := l.CarryOut(s, p, w)
 	if len(o.Done) > 0 || len(o.Missing) != len(p.Changes) || !strings.Contains(o.Because, "it is not the plan that was approved: it would now upgrade toy-lib 1.0-1.el9 → 1.3-1.el9") || l.Everything() != before {
-		t.Errorf("%+v\n%s", o, l.Log(w))
+		t.Errorf("%+v\n%s", o, l.Said(w))
 	}
 }
 
@@ -344,12 +345,12 @@ func TestFailuresAreToldAsTheyAre(t *testing.T) {
 	w := l.Work()
 	o := l.CarryOut(s, l.Plan(s, fleet.Selection{Names: []string{"toy-post"}}), w)
 	if o.Succeeded() || len(o.Missing) > 0 || !slices.Equal(o.HalfDone, []string{"toy-post"}) || !strings.Contains(o.Because, "the %post script of toy-post failed; its files are installed all the same") {
-		t.Errorf("a script that fails afterwards: %+v\n%s", o, l.Log(w))
+		t.Errorf("a script that fails afterwards: %+v\n%s", o, l.Said(w))
 	}
 	w = l.Work()
 	o = l.CarryOut(s, l.Plan(s, fleet.Selection{Names: []string{"toy-pre"}}), w)
-	if o.Succeeded() || rpmtest.Lines(o.Missing) != "upgrade toy-pre.noarch 1.0-1.el9 → 2.0-1.el9" || !strings.Contains(o.Because, "the %pre script of toy-pre failed") {
-		t.Errorf("a script that fails before: %+v\n%s", o, l.Log(w))
+	if o.Succeeded() || sourcetest.Lines(o.Missing) != "upgrade toy-pre.noarch 1.0-1.el9 → 2.0-1.el9" || !strings.Contains(o.Because, "the %pre script of toy-pre failed") {
+		t.Errorf("a script that fails before: %+v\n%s", o, l.Said(w))
 	}
 	if got := l.Installed("toy-pre"); got != "toy-pre-1.0-1.el9.noarch" {
 		t.Error(got)
@@ -378,11 +379,11 @@ func TestALockIsTold(t *testing.T) {
 	if err := s.Fetch(context.Background(), l.Machine(), p, w); err == nil {
 		t.Error("it fetched while the packages are locked")
 	} else if because, _ := fleet.Explain(err); !strings.Contains(because, "is at work on the packages") {
-		t.Errorf("fetch: %s\n%s", because, l.Log(w))
+		t.Errorf("fetch: %s\n%s", because, l.Said(w))
 	}
 	o, err := s.Apply(context.Background(), l.Machine(), p, w)
 	if err != nil || len(o.Done) > 0 || !strings.Contains(o.Because, "is at work on the packages") || l.Everything() != before {
-		t.Errorf("%+v, %v\n%s", o, err, l.Log(w))
+		t.Errorf("%+v, %v\n%s", o, err, l.Said(w))
 	}
 	stdin.Close()
 	_ = holder.Wait()
