@@ -69,6 +69,7 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	advisories, asOf, problem := rpm.ReadAdvisories(ctx, m, said.repositories())
 	f := fleet.Finding{AsOf: asOf, Updates: said.all(rpm.Newest(installed))}
 	rpm.Judge(m, &f, installed, advisories, said.offers())
+	rpm.Leave(m, &f)
 	return f, errors.Join(problem, said.problems(), rpm.Stale(asOf, m.Now()))
 }
 

@@ -114,6 +114,7 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	advisories, asOf, unread := rpm.ReadAdvisories(ctx, m, repositories)
 	f := fleet.Finding{AsOf: asOf, Updates: updates}
 	rpm.Judge(m, &f, installed, advisories, behind)
+	rpm.Leave(m, &f)
 	err = s.keptBack(ctx, m, &f)
 	return f, errors.Join(problem, unread, err, rpm.Stale(asOf, m.Now()))
 }

@@ -1,6 +1,7 @@
 package rpm
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,37 @@ func TestADistributionsOwnPackagesHaveTheNameOfItsReleaseInOSVsWords(t *testing.
 		m := released(t, "ID=\""+c.id+"\"\nVERSION_ID=\""+c.version+"\"\n")
 		if got := distributionOf(m).of(c.vendor); got != c.want {
 			t.Errorf("%s %s, %s: %q, want %q", c.id, c.version, c.vendor, got, c.want)
+		}
+	}
+}
+
+func TestAMachineWhosePackagesAreAnImageIsSaidToBeOne(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		files   map[string]string
+		because string
+	}{
+		{"an ordinary one", nil, ""},
+		{"one that has transactional-update and does not need it", map[string]string{"usr/sbin/transactional-update": "", "etc/fstab": "/dev/sda1 / btrfs rw,relatime 0 0\n"}, ""},
+		{"a read-only root", map[string]string{"usr/sbin/transactional-update": "", "etc/fstab": "# ro\n/dev/sda1 / btrfs noatime,ro 0 0\n"}, "changed by transactional-update"},
+		{"MicroOS", map[string]string{"usr/lib/systemd/system/transactional-update.service": "", "etc/os-release": "ID=\"opensuse-microos\"\n"}, "changed by transactional-update"},
+		{"CoreOS", map[string]string{"run/ostree-booted": ""}, "rpm-ostree or bootc replaces"},
+	} {
+		m := released(t, "ID=toys\n")
+		for name, text := range c.files {
+			file := filepath.Join(m.Root, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f := fleet.Finding{Updates: []fleet.Update{{Name: "a"}, {Name: "b", Blocked: fleet.Held, BlockedBecause: "a lock"}}}
+		Leave(m, &f)
+		got, _ := fleet.Explain(Changeable(m))
+		if a := f.Updates[0]; !strings.Contains(got, c.because) || (got == "") != (c.because == "") || (a.Blocked == fleet.KeptBack) != (c.because != "") || !strings.Contains(a.BlockedBecause, c.because) {
+			t.Errorf("%s: %q, %+v", c.name, got, a)
+		}
+		if f.Updates[1].BlockedBecause != "a lock" {
+			t.Errorf("%s: %+v", c.name, f.Updates[1])
 		}
 	}
 }

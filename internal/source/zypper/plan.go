@@ -15,7 +15,7 @@ import (
 // Plan implements source.Planner: zypper itself says what it would do, and does nothing.
 func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selection) (fleet.Plan, error) {
 	p := fleet.NewPlan(s.Name(), sel, m.Now())
-	if err := ready(m); err != nil {
+	if err := rpm.Changeable(m); err != nil {
 		return p, err
 	}
 	installed, err := rpm.Installed(ctx, m)
@@ -88,36 +88,6 @@ func (s Source) judge(ctx context.Context, m *machine.Machine, p *fleet.Plan, in
 	if said.Summary != nil && said.Summary.Reboot != "" && said.Summary.Reboot != "0" && p.Reboot.Needed != fleet.Needed {
 		p.Reboot = fleet.Reboot{Needed: fleet.Needed, Because: []string{"zypper says so"}}
 	}
-}
-
-// ready refuses to plan where zypper is not what changes packages.
-func ready(m *machine.Machine) error {
-	for _, file := range []string{"/usr/lib/systemd/system/transactional-update.service", "/usr/sbin/transactional-update"} {
-		if _, err := m.Stat(file); err == nil && readOnly(m) {
-			return &fleet.Unknown{
-				Because: "this machine's packages are changed by transactional-update, in a snapshot for the next start, which RedFlag does not drive",
-				Remedy:  "transactional-update, and a reboot",
-			}
-		}
-	}
-	return nil
-}
-
-// maxMounts bounds the list of mounts.
-const maxMounts = 4 << 20
-
-// readOnly says whether the machine's root file system is mounted for reading alone.
-func readOnly(m *machine.Machine) bool {
-	data, err := m.ReadFile("/proc/self/mounts", maxMounts)
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(data)) {
-		if f := strings.Fields(line); len(f) > 3 && f[1] == "/" {
-			return strings.HasPrefix(f[3]+",", "ro,")
-		}
-	}
-	return false
 }
 
 // dryRun has zypper say what the words would do.

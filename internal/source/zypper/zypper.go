@@ -129,6 +129,7 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 		}
 	}
 	rpm.Judge(m, &f, installed, advisories, nil)
+	rpm.Leave(m, &f)
 	err = s.keptBack(ctx, m, &f)
 	return f, errors.Join(problem, err, rpm.Stale(asOf, m.Now()))
 }

@@ -313,6 +313,17 @@ func TestWhatMustNotBePlannedIsRefused(t *testing.T) {
 	l.Refused(s, fleet.Selection{Names: []string{"no-such-thing"}}, "no update of \"no-such-thing\"")
 	l.Refused(s, fleet.Selection{Back: []fleet.Change{{Name: "-e", Arch: "noarch", To: "1-1"}}}, "is no package")
 	l.Refused(s, fleet.Selection{Back: []fleet.Change{{Name: "toy-lib", Arch: "x86_64", To: "0.9-1.el9"}}}, "toy-lib.x86_64=0.9-1.el9 is nowhere")
+	t.Run("a machine that changes by snapshots", func(t *testing.T) {
+		l.Write("/usr/sbin/transactional-update", "")
+		l.Write("/etc/fstab", "/dev/sda1 / btrfs ro 0 0\n")
+		l.Refused(s, fleet.Selection{All: true}, "changed by transactional-update, in a snapshot for the next start")
+		for _, u := range l.Finding(s).Updates {
+			if u.Blocked != fleet.KeptBack || !strings.Contains(u.BlockedBecause, "transactional-update") {
+				t.Errorf("%+v", u)
+			}
+		}
+		l.Sh("rm /usr/sbin/transactional-update /etc/fstab")
+	})
 	l.Sh("cd /srv/toys/updates && rpm -i --nodeps --force toy-conf-2.0*")
 	l.Refused(s, fleet.Selection{All: true}, "two versions are installed of toy-conf.noarch")
 	if left, err := s.Unfinished(l.Machine()); err != nil || !slices.Equal(left, []string{"toy-conf.noarch"}) {
