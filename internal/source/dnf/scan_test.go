@@ -176,3 +176,19 @@ func TestWhatIsHeldIsShownSoAndNotInstalled(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestWhatNeedsSomethingHeldIsKeptBackWithIt(t *testing.T) {
+	l := newLab(t, ordinary...)
+	s := quick()
+	l.Sh("sed -i 's/^best=.*/&\\nexcludepkgs=toy-lib/' /etc/dnf/dnf.conf")
+	for _, u := range l.Finding(s).Updates {
+		if u.Name == "toy-lib" && u.Blocked != fleet.Held || u.Name == "toy-app" && (u.Blocked != fleet.KeptBack || !strings.Contains(u.BlockedBecause, "toy-lib")) {
+			t.Errorf("%+v", u)
+		}
+	}
+	for _, c := range l.Plan(s, fleet.Selection{All: true}).Changes {
+		if c.Name == "toy-lib" || c.Name == "toy-app" {
+			t.Errorf("planned: %s", c)
+		}
+	}
+}

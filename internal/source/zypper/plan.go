@@ -43,7 +43,8 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	for i, c := range p.Changes {
 		if c.To != "" {
 			p.Changes[i].Origin = said.origin(c)
-			p.Changes[i].Automatic = !sel.All && c.From == "" && !named(words, c)
+			back := slices.ContainsFunc(sel.Back, func(b fleet.Change) bool { return b.Name == c.Name && b.Arch == c.Arch && b.Automatic })
+			p.Changes[i].Automatic = back || !sel.All && c.From == "" && !named(words, c)
 		}
 	}
 	s.judge(ctx, m, &p, installed, said)

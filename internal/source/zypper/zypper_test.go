@@ -305,6 +305,47 @@ func TestOneIsInstalledWithWhatItNeeds(t *testing.T) {
 	l.Succeeds(s, security)
 }
 
+func TestWhatCameBecauseAnotherNeedsItStaysKnownAsThat(t *testing.T) {
+	l := newLab(t, "toy-conf-*")
+	l.Write("/etc/zypp/repos.d/toys.repo", strings.Replace(repositories, "enabled=1\ngpgcheck=0\n[later]", "enabled=0\ngpgcheck=0\n[later]", 1))
+	l.Sh("zypper -n install toy-app toy-old")
+	l.Write("/etc/zypp/repos.d/toys.repo", repositories)
+	refresh(l)
+	s := quick()
+	marked := func() string { return strings.TrimSpace(l.Sh("grep -v '^#' /var/lib/zypp/AutoInstalled || true")) }
+	before := l.Everything()
+	if got := marked(); got != "toy-lib" {
+		t.Fatalf("before: %q", got)
+	}
+	p := l.Plan(s, fleet.Selection{Names: []string{"toy-lib", "toy-app"}})
+	o, w := l.Succeeds(s, p)
+	if got := marked(); got != "toy-brought\ntoy-lib" {
+		t.Errorf("afterwards: %q", got)
+	}
+	l.Succeeds(s, l.Undo(s, p, o, w))
+	if got := marked(); got != "toy-lib" || l.Everything() != before {
+		t.Errorf("after the undo: %q, %s", got, l.Everything())
+	}
+}
+
+func TestWhatNeedsSomethingHeldIsKeptBackWithIt(t *testing.T) {
+	l := newLab(t, ordinary...)
+	s := quick()
+	if err := s.Hold(context.Background(), l.Machine(), []string{"toy-lib"}, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range l.Finding(s).Updates {
+		if u.Name == "toy-lib" && u.Blocked != fleet.Held || u.Name == "toy-app" && (u.Blocked != fleet.KeptBack || !strings.Contains(u.BlockedBecause, "toy-lib")) {
+			t.Errorf("%+v", u)
+		}
+	}
+	for _, c := range l.Plan(s, fleet.Selection{All: true}).Changes {
+		if c.Name == "toy-lib" || c.Name == "toy-app" {
+			t.Errorf("planned: %s", c)
+		}
+	}
+}
+
 func TestWhatMustNotBePlannedIsRefused(t *testing.T) {
 	l := newLab(t, append(ordinary, "toy-broken-*", "openssh-server-*")...)
 	s := quick()
