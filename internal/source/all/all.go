@@ -10,6 +10,7 @@ import (
 	"redflag/internal/source/dnf"
 	"redflag/internal/source/dnf5"
 	"redflag/internal/source/docker"
+	"redflag/internal/source/flatpak"
 	"redflag/internal/source/pacman"
 	"redflag/internal/source/zypper"
 )
@@ -35,6 +36,7 @@ func Sources(opt Options) []source.Source {
 		zypper.Source{},
 		pacman.Source{},
 		apk.Source{},
+		flatpak.Source{StateDir: opt.StateDir},
 		docker.New(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 		docker.NewPodman(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 	}
