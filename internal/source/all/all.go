@@ -12,6 +12,7 @@ import (
 	"redflag/internal/source/docker"
 	"redflag/internal/source/flatpak"
 	"redflag/internal/source/pacman"
+	"redflag/internal/source/snap"
 	"redflag/internal/source/zypper"
 )
 
@@ -37,6 +38,7 @@ func Sources(opt Options) []source.Source {
 		pacman.Source{},
 		apk.Source{},
 		flatpak.Source{StateDir: opt.StateDir},
+		snap.Source{StateDir: opt.StateDir},
 		docker.New(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 		docker.NewPodman(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 	}
