@@ -11,6 +11,7 @@ import (
 	"redflag/internal/source/dnf5"
 	"redflag/internal/source/docker"
 	"redflag/internal/source/flatpak"
+	"redflag/internal/source/fwupd"
 	"redflag/internal/source/pacman"
 	"redflag/internal/source/snap"
 	"redflag/internal/source/zypper"
@@ -39,6 +40,7 @@ func Sources(opt Options) []source.Source {
 		apk.Source{},
 		flatpak.Source{StateDir: opt.StateDir},
 		snap.Source{StateDir: opt.StateDir},
+		fwupd.Source{},
 		docker.New(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 		docker.NewPodman(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 	}
