@@ -61,6 +61,9 @@ func (r report) finding(f fleet.Finding) {
 	if f.SecurityUnknown != "" && len(f.Updates) > 0 {
 		r.line(yellow, "  which of them are for security is not known: %s", f.SecurityUnknown)
 	}
+	for _, note := range f.Notes {
+		r.line(dim, "  note: %s", note)
+	}
 	packages, images := packageTable(), imageTable()
 	updates := f.Updates
 	if !r.priority {

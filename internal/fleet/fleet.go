@@ -44,6 +44,9 @@ type Finding struct {
 	// SecurityUnknown says why it is not known which of the updates are for security: nobody publishes advisories here. It is empty where that is known; where
 	// it is not, an update that is not marked may be for security all the same.
 	SecurityUnknown string `json:"security_unknown,omitempty"`
+	// Notes are what a person should know beside the updates, each one a sentence: what nobody cares for any more, who else installs updates here. They are no doubt
+	// about the list.
+	Notes []string `json:"notes,omitempty"`
 	// Updates is sorted by name, architecture, kind and level; never nil in a finding that source.Scan returns.
 	Updates []Update `json:"updates"`
 	// Checks says for every image what became of it. Package sources have none.

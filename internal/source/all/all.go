@@ -10,7 +10,10 @@ import (
 	"redflag/internal/source/dnf"
 	"redflag/internal/source/dnf5"
 	"redflag/internal/source/docker"
+	"redflag/internal/source/flatpak"
+	"redflag/internal/source/fwupd"
 	"redflag/internal/source/pacman"
+	"redflag/internal/source/snap"
 	"redflag/internal/source/zypper"
 )
 
@@ -35,6 +38,9 @@ func Sources(opt Options) []source.Source {
 		zypper.Source{},
 		pacman.Source{},
 		apk.Source{},
+		flatpak.Source{StateDir: opt.StateDir},
+		snap.Source{StateDir: opt.StateDir},
+		fwupd.Source{},
 		docker.New(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 		docker.NewPodman(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 	}
