@@ -7,10 +7,14 @@ import (
 	"redflag/internal/source"
 	"redflag/internal/source/apk"
 	"redflag/internal/source/apt"
+	"redflag/internal/source/brew"
 	"redflag/internal/source/dnf"
 	"redflag/internal/source/dnf5"
 	"redflag/internal/source/docker"
+	"redflag/internal/source/freebsd"
 	"redflag/internal/source/pacman"
+	"redflag/internal/source/pkg"
+	"redflag/internal/source/softwareupdate"
 	"redflag/internal/source/zypper"
 )
 
@@ -35,6 +39,10 @@ func Sources(opt Options) []source.Source {
 		zypper.Source{},
 		pacman.Source{},
 		apk.Source{},
+		softwareupdate.Source{},
+		brew.Source{},
+		freebsd.Source{},
+		pkg.Source{},
 		docker.New(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 		docker.NewPodman(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 	}
