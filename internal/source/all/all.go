@@ -7,13 +7,17 @@ import (
 	"redflag/internal/source"
 	"redflag/internal/source/apk"
 	"redflag/internal/source/apt"
+	"redflag/internal/source/brew"
 	"redflag/internal/source/dnf"
 	"redflag/internal/source/dnf5"
 	"redflag/internal/source/docker"
 	"redflag/internal/source/flatpak"
+	"redflag/internal/source/freebsd"
 	"redflag/internal/source/fwupd"
 	"redflag/internal/source/pacman"
+	"redflag/internal/source/pkg"
 	"redflag/internal/source/snap"
+	"redflag/internal/source/softwareupdate"
 	"redflag/internal/source/zypper"
 )
 
@@ -41,6 +45,10 @@ func Sources(opt Options) []source.Source {
 		flatpak.Source{StateDir: opt.StateDir},
 		snap.Source{StateDir: opt.StateDir},
 		fwupd.Source{},
+		softwareupdate.Source{},
+		brew.Source{},
+		freebsd.Source{},
+		pkg.Source{},
 		docker.New(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 		docker.NewPodman(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 	}
