@@ -173,13 +173,13 @@ func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w 
 		o.Reboot = fleet.Reboot{Needed: fleet.Needed, Because: []string{"Windows finishes at the next start: " + strings.Join(waits, ", ")}}
 	}
 	if len(o.Missing) > 0 {
-		o.Because, o.Remedy = whyMissing(m, p, o, w)
+		o.Because, o.Remedy = whyMissing(m, o, w)
 	}
 	return o, nil
 }
 
 // whyMissing says why updates were not installed, by their results in the log.
-func whyMissing(m *machine.Machine, p fleet.Plan, o fleet.Outcome, w source.Work) (because, remedy string) {
+func whyMissing(m *machine.Machine, o fleet.Outcome, w source.Work) (because, remedy string) {
 	lines, err := said(m, w)
 	if err != nil {
 		return fleet.Explain(err)
