@@ -7,10 +7,13 @@ import (
 	"redflag/internal/source"
 	"redflag/internal/source/apk"
 	"redflag/internal/source/apt"
+	"redflag/internal/source/chocolatey"
 	"redflag/internal/source/dnf"
 	"redflag/internal/source/dnf5"
 	"redflag/internal/source/docker"
 	"redflag/internal/source/pacman"
+	"redflag/internal/source/windowsupdate"
+	"redflag/internal/source/winget"
 	"redflag/internal/source/zypper"
 )
 
@@ -35,6 +38,9 @@ func Sources(opt Options) []source.Source {
 		zypper.Source{},
 		pacman.Source{},
 		apk.Source{},
+		windowsupdate.Source{},
+		winget.Source{},
+		chocolatey.Source{},
 		docker.New(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 		docker.NewPodman(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 	}
