@@ -17,6 +17,9 @@ FUZZTIME ?= 20s
 
 PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/arm64 windows/amd64 freebsd/amd64
 
+# What make check vets beside this machine's own platform, tests and all: one for each system, because systems differ and processors do not.
+VETTED := darwin/arm64 freebsd/amd64
+
 .PHONY: build check test parts lint cross web bench bench-fleet bench-page fuzz clean
 
 build:
@@ -32,6 +35,9 @@ test: lint cross
 lint: $(LINT)
 	@test -z "$$(gofmt -l cmd internal)" || { echo "not formatted (run gofmt -w):"; gofmt -l cmd internal; exit 1; }
 	$(GO) vet ./...
+	@for p in $(VETTED); do \
+		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) vet ./cmd/... ./internal/... || { echo "go vet for $$p"; exit 1; }; \
+	done
 	$(LINT) run ./...
 
 # A tool outside the module, so that its dependencies are not ours.

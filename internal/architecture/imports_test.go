@@ -82,7 +82,7 @@ func words(cell string) []string {
 
 func TestImportsAreThoseOfTheTable(t *testing.T) {
 	rows := table(t)
-	for _, goos := range []string{"linux", "windows"} {
+	for _, goos := range []string{"linux", "windows", "darwin", "freebsd"} {
 		for _, p := range list(t, goos) {
 			name := short(p.ImportPath)
 			r, ok := rows[name]

@@ -181,7 +181,7 @@ func (p *Program) RunAgent(ctx context.Context, id agent.Identity, dir string, m
 
 // ownFolder refuses root a folder that is another user's: what root leaves in it, that user could not read.
 func ownFolder(dir string) error {
-	owner, err := ownerOf(dir)
+	owner, err := machine.OwnerOf(dir)
 	if err != nil || owner <= 0 || os.Geteuid() != 0 {
 		return nil //nolint:nilerr // it is not there yet, or its owner is not known here
 	}

@@ -188,7 +188,7 @@ func (p *Program) trustAgent() error {
 	if t, err := helper.LoadTrust(p.dirs.State); err == nil && t.Host == id.Host {
 		return nil
 	}
-	if owner, err := ownerOf(filepath.Join(p.AgentDir(), agent.IdentityFile)); err != nil || owner != 0 {
+	if owner, err := machine.OwnerOf(filepath.Join(p.AgentDir(), agent.IdentityFile)); err != nil || owner != 0 {
 		return errors.Join(err, &fleet.Unknown{Because: "the agent's identity is not root's own, so it cannot say whose orders root should obey", Remedy: "enrol this host again, as root: `redflag agent enroll URL TOKEN`"})
 	}
 	return helper.Trust{Host: id.Host, Server: id.Server, OrderKey: id.OrderKey}.Save(p.dirs.State)

@@ -1,7 +1,6 @@
 package apk
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha1" //nolint:gosec // apk's own checksums of files
 	"encoding/base64"
@@ -34,7 +33,7 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	p.Restart, _ = m.Users(ctx, filesOf(p, installed))
 	p.ConfigFiles = changedConfigFiles(m, p, installed)
 	p.Reboot = rebootFor(p)
-	p.Free = free(m, "/var/cache/apk", "/usr")
+	p.Free = source.Free(m, "/var/cache/apk", "/usr")
 	if inMemory(m) {
 		p.Warnings = append(p.Warnings, "this machine runs from memory: what is installed is lost at the next start unless it is committed (lbu commit)")
 	}
@@ -186,17 +185,4 @@ func checksum(m *machine.Machine, name string) (string, bool) {
 		return "", false
 	}
 	return "Q1" + base64.StdEncoding.EncodeToString(h.Sum(nil)), true
-}
-
-// free is the smaller room of the places; 0 where it is not known.
-func free(m *machine.Machine, places ...string) int64 {
-	var least int64
-	for _, place := range places {
-		n, _, err := m.Space(place)
-		if err != nil {
-			return 0
-		}
-		least = min(cmp.Or(least, n), n)
-	}
-	return least
 }

@@ -1,7 +1,6 @@
 package pacman
 
 import (
-	"cmp"
 	"context"
 	"crypto/md5" //nolint:gosec // pacman's own checksums of configuration files
 	"encoding/hex"
@@ -68,21 +67,8 @@ func (w *world) measure(ctx context.Context, m *machine.Machine, p *fleet.Plan, 
 	}
 	slices.Sort(p.ConfigFiles)
 	p.Restart, _ = m.Users(ctx, files)
-	p.Free = free(m, w.conf.cacheDirs[0], "/usr")
+	p.Free = source.Free(m, w.conf.cacheDirs[0], "/usr")
 	p.Reboot = rebootFor(*p)
-}
-
-// free is the smaller room of the places; 0 where it is not known.
-func free(m *machine.Machine, places ...string) int64 {
-	var least int64
-	for _, place := range places {
-		n, _, err := m.Space(place)
-		if err != nil {
-			return 0
-		}
-		least = min(cmp.Or(least, n), n)
-	}
-	return least
 }
 
 // maxConfigFile bounds what is read of a configuration file to see whether it was changed.

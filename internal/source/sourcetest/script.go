@@ -37,10 +37,12 @@ type Reply struct {
 const script = `root=$1
 dir=$root/script
 shift
-line=$(printf '%s\n' "$*" | sed -f "$dir/replace")
+line="$*"
+if [ -s "$dir/replace" ]; then line=$(printf '%s\n' "$line" | sed -f "$dir/replace"); fi
 printf '%s\n' "$line" >>"$dir/asked"
 for f in $(ls "$dir" | grep 'cmd$' | sort -rn); do
-	if [ "$line" = "$(cat "$dir/$f")" ]; then
+	IFS= read -r told <"$dir/$f" || : # one line, without an end
+	if [ "$line" = "$told" ]; then
 		b=$dir/${f%.cmd}
 		. "$b.do"
 		cat "$b.stdout"

@@ -1,0 +1,1 @@
+/usr/local/bin/brew info --json=v2 --installed

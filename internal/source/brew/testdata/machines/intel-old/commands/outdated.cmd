@@ -1,0 +1,1 @@
+/usr/local/bin/brew outdated --json=v2 --greedy

@@ -1,0 +1,1 @@
+/home/linuxbrew/.linuxbrew/bin/brew --cache

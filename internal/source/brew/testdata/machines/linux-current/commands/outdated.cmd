@@ -1,0 +1,1 @@
+/home/linuxbrew/.linuxbrew/bin/brew outdated --json=v2 --greedy

@@ -1,0 +1,1 @@
+/opt/homebrew/bin/brew outdated --json=v2 --greedy

@@ -1,0 +1,1 @@
+pkg query -a %n	%v	%q	%k	%a	%sb	%c

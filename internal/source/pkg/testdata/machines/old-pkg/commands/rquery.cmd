@@ -1,0 +1,1 @@
+pkg rquery -U %n	%v	%R curl git

@@ -1,0 +1,1 @@
+pkg version -vRU -L=

@@ -1,0 +1,1 @@
+pkg rquery -U %n	%v	%R FreeBSD-kernel-generic FreeBSD-openssl-lib

@@ -1,0 +1,1 @@
+pkg audit --raw=json-compact
