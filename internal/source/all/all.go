@@ -8,6 +8,7 @@ import (
 	"redflag/internal/source/apk"
 	"redflag/internal/source/apt"
 	"redflag/internal/source/brew"
+	"redflag/internal/source/chocolatey"
 	"redflag/internal/source/dnf"
 	"redflag/internal/source/dnf5"
 	"redflag/internal/source/docker"
@@ -18,6 +19,8 @@ import (
 	"redflag/internal/source/pkg"
 	"redflag/internal/source/snap"
 	"redflag/internal/source/softwareupdate"
+	"redflag/internal/source/windowsupdate"
+	"redflag/internal/source/winget"
 	"redflag/internal/source/zypper"
 )
 
@@ -49,6 +52,9 @@ func Sources(opt Options) []source.Source {
 		brew.Source{},
 		freebsd.Source{},
 		pkg.Source{},
+		windowsupdate.Source{},
+		winget.Source{},
+		chocolatey.Source{},
 		docker.New(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 		docker.NewPodman(opt.Registry, docker.Options{Getenv: opt.Getenv}),
 	}
