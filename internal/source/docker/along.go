@@ -19,6 +19,7 @@ import (
 type seen struct {
 	engine *engine
 	container.InspectResponse
+	native
 }
 
 // look describes all containers of all engines, once for a plan.
@@ -38,8 +39,11 @@ func (d *drafting) look() error {
 		}
 		for _, c := range list {
 			var full container.InspectResponse
+			var own native
 			err := e.ask(d.ctx, func(ctx context.Context) (err error) {
-				full, err = e.byID(ctx, c.ID)
+				if full, err = e.byID(ctx, c.ID); err == nil {
+					own, err = e.native(ctx, c.ID)
+				}
 				return err
 			})
 			if errdefs.IsNotFound(err) {
@@ -52,7 +56,7 @@ func (d *drafting) look() error {
 				full.Config, full.HostConfig = cmp.Or(full.Config, &container.Config{}), cmp.Or(full.HostConfig, &container.HostConfig{})
 			}
 			name := strings.TrimPrefix(full.Name, "/")
-			all[name] = append(all[name], seen{e, full})
+			all[name] = append(all[name], seen{e, full, own})
 		}
 	}
 	d.seen = all
@@ -79,7 +83,7 @@ func (d *drafting) planned(name string) bool {
 
 // leansOn names the planned containers without which another one is lost.
 func (d *drafting) leansOn(c seen) (names []string) {
-	for _, l := range leans(c.InspectResponse) {
+	for _, l := range c.leans() {
 		for name, list := range d.seen {
 			same := func(o seen) bool {
 				return o.engine == c.engine && (name == l.other || len(l.other) >= shortID && strings.HasPrefix(o.ID, l.other))

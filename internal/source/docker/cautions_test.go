@@ -10,7 +10,6 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
-	"redflag/internal/parts"
 )
 
 func TestTheStepOfADatabaseIsKnownByItsVersions(t *testing.T) {
@@ -84,17 +83,5 @@ func TestTheContainerThatWeRunInIsLeftAlone(t *testing.T) {
 	}
 	if got := ownContainer(machine.Local()); got != "" {
 		t.Logf("the tests run in %s", got)
-	}
-}
-
-func TestNothingOfPodmansIsMadeAnew(t *testing.T) {
-	w := newWorkshopOf(t, parts.Podman(t), NewPodman)
-	w.pushed("podman:1", recipe{content: "1", program: idleProgram(t)})
-	w.create("web", w.ref("podman:1"))
-	w.push("podman:1", recipe{content: "2", program: idleProgram(t)})
-	for _, sel := range []fleet.Selection{{All: true}, {Names: []string{"web"}}} {
-		if p := w.plan(sel); len(p.Changes) != 0 || !strings.Contains(strings.Join(p.Warnings, "; "), "web is left as it is: RedFlag makes no container of Podman anew yet") {
-			t.Errorf("%+v", p)
-		}
 	}
 }

@@ -24,6 +24,8 @@ type Source struct {
 	host     string
 	getenv   func(string) string
 	patience time.Duration
+	// root: we may ask every user's engine.
+	root bool
 	// Grace is how long a new container must run before the old one is removed; 0 means ten seconds.
 	Grace time.Duration
 	// fail makes a step of a recreation fail, in tests.
@@ -53,7 +55,7 @@ func newSource(reg *registry.Client, opt Options, b brand) *Source {
 	if opt.Getenv == nil {
 		opt.Getenv = os.Getenv
 	}
-	return &Source{brand: b, reg: reg, host: opt.Host, getenv: opt.Getenv, patience: patience}
+	return &Source{brand: b, reg: reg, host: opt.Host, getenv: opt.Getenv, patience: patience, root: os.Geteuid() == 0}
 }
 
 // Name implements source.Source.

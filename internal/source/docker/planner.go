@@ -158,7 +158,11 @@ func (d *drafting) add(name string, u fleet.Update, named bool) error {
 
 // leave says why a container cannot be made anew; empty where it can. What Compose alone could do is left to it.
 func (d *drafting) leave(c seen, named bool) string {
-	if why := c.engine.handsOff(d.m, c.InspectResponse, named); why != "" || !isComposed(c.Config.Labels) {
+	why := c.engine.handsOff(d.m, c.InspectResponse, named)
+	if why == "" && c.engine.libpod.Load() {
+		why = d.leaveOfPodman(c, named)
+	}
+	if why != "" || !c.isComposed() {
 		return why
 	}
 	_, without := c.engine.composedOf(d.ctx, d.m, c.InspectResponse)

@@ -85,11 +85,12 @@ func (s *Source) pull(ctx context.Context, e *engine, c fleet.Change, w source.W
 	failed := func(err error) error {
 		return &fleet.Unknown{Because: fmt.Sprintf("%s cannot be pulled: %s", byDigest, fleet.Plain(err.Error())), Remedy: "try again, or see what its registry says: redflag image " + c.Image, Err: err}
 	}
-	auth, err := s.reg.EngineAuth(ctx, named)
-	if err != nil {
-		return failed(err)
+	opt := client.ImagePullOptions{}
+	if e.isOurs() { // another user's engine has that user's own
+		if opt.RegistryAuth, err = s.reg.EngineAuth(ctx, named); err != nil {
+			return failed(err)
+		}
 	}
-	opt := client.ImagePullOptions{RegistryAuth: auth}
 	if parts := strings.Split(c.Arch, "/"); len(parts) >= 2 {
 		opt.Platforms = []ocispec.Platform{{OS: parts[0], Architecture: parts[1], Variant: strings.Join(parts[2:], "/")}}
 	}

@@ -46,7 +46,7 @@ func (r *recreation) giveUp(ctx context.Context, set []*remake, failed error) er
 	if back := r.putAllBack(ctx, set, because); back != nil {
 		return errors.Join(&fleet.Unknown{Because: because}, &fleet.Unknown{
 			Because: fmt.Sprintf("%s could not be put back: %s", strings.Join(names, ", "), fleet.Plain(back.Error())),
-			Remedy:  "see the log; what was put aside has the name NAME" + asideSuffix + "ID: docker rename and docker start bring it back",
+			Remedy:  "see the log; what was put aside has the name NAME" + asideSuffix + "ID: " + r.brand.name + " rename and " + r.brand.name + " start bring it back",
 		})
 	}
 	return errors.Join(&fleet.Unknown{
@@ -94,6 +94,9 @@ func patiently(ctx context.Context, do func(context.Context) error) error {
 
 // putBack lets the old container have its name, its restart policy and its tag again, and run if it ran.
 func (r *recreation) putBack(ctx context.Context, k *remake) error {
+	if k.Unit != "" {
+		return r.unitBack(ctx, k)
+	}
 	e, id := k.engine, k.Old
 	if fresh := r.again[k.Old]; fresh != "" {
 		id = fresh
@@ -141,7 +144,8 @@ func (r *recreation) makeAgain(ctx context.Context, k *remake) (string, error) {
 			return "", err
 		}
 	}
-	id, err := e.create(ctx, k.Change.Name, s)
+	s.Options = followWords(s.Options, r.again)
+	id, err := r.create(ctx, k, s)
 	if err != nil {
 		return "", err
 	}
@@ -167,6 +171,9 @@ func (r *recreation) makeAgain(ctx context.Context, k *remake) (string, error) {
 
 // removeNew removes the new container, and never a volume of its: it is the one that has the name now, and is not the old one.
 func (r *recreation) removeNew(ctx context.Context, k *remake) error {
+	if k.Unit != "" {
+		return nil // systemd makes another one of it
+	}
 	ids := []string{k.New}
 	now, err := k.engine.named(ctx, k.Change.Name)
 	switch {
@@ -218,7 +225,7 @@ func (e *engine) restore(ctx context.Context, id string, k *remake) error {
 	if err := json.Unmarshal(k.Policy, &policy); err != nil {
 		return err
 	}
-	if policy.Name != "" {
+	if policy.Name != "" && !e.libpod.Load() {
 		if _, err := e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{RestartPolicy: &policy}); err != nil {
 			return fmt.Errorf("restore its restart policy: %w", err)
 		}

@@ -29,11 +29,16 @@ func (r *refusal) Error() string { return r.said }
 
 // raw speaks to the engine in its own version of the API, whose fields our client may not know: a typed one would drop them.
 func (e *engine) raw(ctx context.Context, method, at string, body []byte) (*http.Response, error) {
+	return e.send(ctx, method, "/v"+cmp.Or(e.version, e.api.ClientVersion())+at, body)
+}
+
+// send asks for a path as it is.
+func (e *engine) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	address := "http://engine"
 	if rest, ok := strings.CutPrefix(e.host, "tcp://"); ok {
 		address = e.scheme + "://" + rest
 	}
-	req, err := http.NewRequestWithContext(ctx, method, address+"/v"+cmp.Or(e.version, e.api.ClientVersion())+at, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, address+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +68,10 @@ func (e *engine) get(ctx context.Context, at string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return all(resp)
+}
+
+func all(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
 	return io.ReadAll(resp.Body)
 }
@@ -73,8 +82,7 @@ func (e *engine) post(ctx context.Context, at string, body []byte, into any) err
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
+	data, err := all(resp)
 	if err != nil || into == nil {
 		return err
 	}
