@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"redflag/internal/fleet"
-	"redflag/internal/source/rpm/rpmtest"
+	"redflag/internal/source/sourcetest"
 )
 
 const offered = "linux.x86_64 6.10.1.arch1-1→6.11.2.arch1-1, toy-app.x86_64 1:2.0-3→1:2.1-1, toy-conf.x86_64 1.0-1→2.0-1, toy-grouped.x86_64 1.0-1→1.1-1, " +
@@ -20,7 +20,7 @@ func TestAScanTellsWhatIsOnOfferAndThatSecurityIsNotKnown(t *testing.T) {
 	before := l.synced()
 	l.refresh()
 	f := l.Finding(quick())
-	if got := rpmtest.Updates(f); got != offered {
+	if got := sourcetest.Updates(f); got != offered {
 		t.Errorf("got  %s\nwant %s", got, offered)
 	}
 	if f.SecurityUnknown == "" || f.AsOf.IsZero() {
@@ -40,21 +40,21 @@ func TestAScanTellsWhatIsOnOfferAndThatSecurityIsNotKnown(t *testing.T) {
 	t.Run("as anybody, in another locale", func(t *testing.T) {
 		l.Env = []string{"LC_ALL=de_DE.UTF-8", "LANGUAGE=de"}
 		defer func() { l.Env = nil }()
-		if got := rpmtest.Updates(l.Finding(quick())); got != offered {
+		if got := sourcetest.Updates(l.Finding(quick())); got != offered {
 			t.Error(got)
 		}
 	})
 	t.Run("a group is held", func(t *testing.T) {
 		l.Write("/etc/pacman.d/mine.conf", "IgnoreGroup = to*\n")
 		l.also("Include = /etc/pacman.d/mine.conf")
-		if got := rpmtest.Updates(l.Finding(quick())); !strings.Contains(got, "toy-grouped.x86_64 1.0-1→1.1-1 (held)") {
+		if got := sourcetest.Updates(l.Finding(quick())); !strings.Contains(got, "toy-grouped.x86_64 1.0-1→1.1-1 (held)") {
 			t.Error(got)
 		}
 		l.offer("toys")
 	})
 	t.Run("what pacman has fetched itself since counts", func(t *testing.T) {
 		l.Sh("pacman -Sy")
-		if got := rpmtest.Updates(l.Finding(quick())); got != offered {
+		if got := sourcetest.Updates(l.Finding(quick())); got != offered {
 			t.Error(got)
 		}
 	})
