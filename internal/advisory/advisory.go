@@ -88,11 +88,17 @@ var cveID = regexp.MustCompile(`^CVE-[0-9]{4}-[0-9]{4,19}$`)
 // cves gives those of some names that are CVEs, each once.
 func cves(lists ...[]string) []string {
 	var found []string
+	var seen map[string]bool
 	for _, list := range lists {
 		for _, id := range list {
-			if cveID.MatchString(id) && !contains(found, id) {
-				found = append(found, id)
+			if !cveID.MatchString(id) || seen[id] {
+				continue
 			}
+			if seen == nil {
+				seen = map[string]bool{}
+			}
+			seen[id] = true
+			found = append(found, id)
 		}
 	}
 	return found

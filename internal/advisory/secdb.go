@@ -99,12 +99,14 @@ func sortedKeys[V any](m map[string]V) []string {
 // identifier is the name of a flaw: CVE-2024-1234, XSA-123, GHSA-xxxx-xxxx-xxxx.
 var identifier = regexp.MustCompile(`^[A-Z]{2,20}-[A-Za-z0-9][A-Za-z0-9-]{0,60}$`)
 
-// identifiers finds the names of flaws in what people wrote: "CVE-2017-2616 (+ regression fix)".
+// identifiers finds the names of flaws in what people wrote, each once: "CVE-2017-2616 (+ regression fix)".
 func identifiers(texts []string) []string {
 	var found []string
+	seen := map[string]bool{}
 	for _, text := range texts {
 		for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\r\n,;()[]", r) }) {
-			if identifier.MatchString(word) && !contains(found, word) {
+			if identifier.MatchString(word) && !seen[word] {
+				seen[word] = true
 				found = append(found, word)
 			}
 		}
