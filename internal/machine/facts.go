@@ -60,6 +60,19 @@ func identity(m *Machine, system, id string) fleet.Host {
 	return h
 }
 
+// osRelease reads the first os-release that exists (os-release(5)); nil where none does.
+func (m *Machine) osRelease() osRelease {
+	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+		if data, err := m.ReadFile(file, maxFact); err == nil {
+			return parseOSRelease(data)
+		}
+	}
+	return nil
+}
+
+// OSID gives os-release's ID: debian, arch; empty where there is none.
+func (m *Machine) OSID() string { return m.osRelease().id("") }
+
 func (m *Machine) hostname() string {
 	for _, file := range []string{"/proc/sys/kernel/hostname", "/etc/hostname"} {
 		if name := m.line(file); name != "" {
