@@ -9,16 +9,6 @@ import (
 // osRelease holds the assignments of an os-release file (os-release(5)), unquoted.
 type osRelease map[string]string
 
-// osRelease reads the machine's; nil where it has none.
-func (m *Machine) osRelease() osRelease {
-	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} { // os-release(5): the first one that exists
-		if data, err := m.ReadFile(file, maxFact); err == nil {
-			return parseOSRelease(data)
-		}
-	}
-	return nil
-}
-
 // Release gives the ID and VERSION_ID of the machine's os-release, and its name for people; empty what it does not say.
 func (m *Machine) Release() (id, version, title string) {
 	r := m.osRelease()
