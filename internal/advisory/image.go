@@ -45,11 +45,8 @@ func (a Advisor) ImageUpdate(u fleet.Update, before, after []fleet.Package) *fle
 
 // unmatched says why the flaws of an image may lack some.
 func unmatched(scan fleet.Scan) string {
-	switch {
-	case scan.Advisories.Unknown != "":
-		return scan.Advisories.Unknown
-	case scan.Advisories.Unmatched > 0:
-		return fmt.Sprintf("no feed speaks of %d of its packages", scan.Advisories.Unmatched)
+	if n := scan.Advisories.Unmatched; n > 0 {
+		return fmt.Sprintf("no feed speaks of %d of its packages", n)
 	}
 	return ""
 }

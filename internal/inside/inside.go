@@ -61,8 +61,9 @@ func (r Reader) Look(ctx context.Context, ref reference.Canonical, platform regi
 	if err != nil {
 		return Contents{}, err
 	}
-	if kept, ok := r.Recall(image.Digest); ok && (kept.By == ByLayers || !layers) {
-		return kept, nil
+	asked := fleet.Digest(ref.Digest())
+	if kept, ok := r.Recall(image.Digest, registry.Platform{}); ok && (kept.By == ByLayers || !layers) {
+		return kept, r.keep(kept, asked, platform)
 	}
 	var found Contents
 	switch {
@@ -82,7 +83,7 @@ func (r Reader) Look(ctx context.Context, ref reference.Canonical, platform regi
 	}
 	found.Digest, found.ReadAt = image.Digest, r.Now().UTC()
 	fleet.SortPackages(found.Packages)
-	return found, r.keep(found)
+	return found, r.keep(found, asked, platform)
 }
 
 // find gives the image behind a reference, and the manifest of what is attested about it; empty for none.

@@ -15,6 +15,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/parts"
+	"redflag/internal/registry"
 )
 
 const (
@@ -128,11 +129,11 @@ func TestWhatWasReadOfAnImageIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, ok := l.reader.Recall(first.Digest)
+	again, ok := l.reader.Recall(first.Digest, linux)
 	if diff := cmp.Diff(first, again); !ok || diff != "" {
 		t.Error(ok, diff)
 	}
-	file := filepath.Join(l.reader.Dir, fileOf(first.Digest))
+	file := filepath.Join(l.reader.Dir, fileOf(first.Digest, registry.Platform{}))
 	if err := os.WriteFile(file, []byte(`{"digest":"sha256:`), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/registry"
 )
 
 const (
@@ -20,30 +21,42 @@ const (
 	ending      = ".json"
 )
 
-// Recall gives what was read of an image; one of another version of RedFlag that cannot be read any more was never read.
-func (r Reader) Recall(d fleet.Digest) (Contents, bool) {
+// Recall gives what was read of an image: of a manifest, or of the image for a platform in an index. It asks nobody. What another version of RedFlag has written and
+// this one cannot read was never read.
+func (r Reader) Recall(d fleet.Digest, platform registry.Platform) (Contents, bool) {
 	if r.Dir == "" {
 		return Contents{}, false
 	}
 	here := machine.Machine{Root: r.Dir}
-	data, err := here.ReadFile(fileOf(d), maxContents)
-	if err != nil {
-		return Contents{}, false
+	for _, file := range []string{fileOf(d, registry.Platform{}), fileOf(d, platform)} {
+		data, err := here.ReadFile(file, maxContents)
+		if err != nil {
+			continue
+		}
+		var c Contents
+		if json.Unmarshal(data, &c) == nil && c.Digest != "" && c.Packages != nil {
+			return c, true
+		}
 	}
-	var c Contents
-	if json.Unmarshal(data, &c) != nil || c.Digest != d || c.Packages == nil {
-		return Contents{}, false
-	}
-	return c, true
+	return Contents{}, false
 }
 
-// fileOf names the file of an image. A digest has a colon and letters.
-func fileOf(d fleet.Digest) string {
-	return strings.ReplaceAll(filepath.Base(string(d)), ":", "-") + ending
+// fileOf names the file of a manifest, or of what an index has for a platform. Of what is no digest and no platform nothing comes through.
+func fileOf(d fleet.Digest, p registry.Platform) string {
+	name := string(d)
+	if p != (registry.Platform{}) {
+		name += "-" + p.String()
+	}
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || '0' <= r && r <= '9' {
+			return r
+		}
+		return '-'
+	}, name) + ending
 }
 
-// keep remembers what was read of an image, and forgets the oldest where there are too many.
-func (r Reader) keep(c Contents) error {
+// keep remembers what was read of an image, under its own name and that of the index in which it is, and forgets the oldest where there are too many.
+func (r Reader) keep(c Contents, asked fleet.Digest, platform registry.Platform) error {
 	if r.Dir == "" {
 		return nil
 	}
@@ -54,8 +67,14 @@ func (r Reader) keep(c Contents) error {
 	if err != nil || len(data) > maxContents {
 		return err // a list that is too long to be kept is read anew the next time
 	}
-	if err := machine.WriteFile(filepath.Join(r.Dir, fileOf(c.Digest)), data, 0o600); err != nil {
-		return fmt.Errorf("keep what is in the image: %w", err)
+	files := []string{fileOf(c.Digest, registry.Platform{})}
+	if asked != c.Digest {
+		files = append(files, fileOf(asked, platform))
+	}
+	for _, file := range files {
+		if err := machine.WriteFile(filepath.Join(r.Dir, file), data, 0o600); err != nil {
+			return fmt.Errorf("keep what is in the image: %w", err)
+		}
 	}
 	return r.forget()
 }
