@@ -36,22 +36,19 @@ func (p *Program) advise(scan *fleet.Scan) { p.advised(scan, nil) }
 
 // advised does that too, and where installed says what the machine has installed, lists the vulnerabilities of that.
 func (p *Program) advised(scan *fleet.Scan, installed func() ([]fleet.Package, error)) {
-	shelf, note, err := p.shelf()
+	a, shelf, note, err := p.advisor()
 	if err != nil {
 		because, _ := fleet.Explain(err)
 		scan.Advisories = &fleet.Advisories{Unknown: because, Feeds: []fleet.AdvisoryFeed{}}
 		return
 	}
 	defer shelf.Close()
-	suppressions, err := p.suppressions()
-	if err != nil {
-		because, remedy := fleet.Explain(err)
-		p.log().Warn(because, "remedy", remedy)
-	}
-	a := advisory.Advisor{Matcher: advisory.NewMatcher(shelf), Now: p.now(), Suppressions: suppressions}
 	a.Advise(scan)
 	if note != "" {
 		scan.Advisories.Unknown = note
+	}
+	if !shelf.Empty() {
+		p.adviseImages(a, scan)
 	}
 	if installed == nil {
 		return
@@ -64,6 +61,20 @@ func (p *Program) advised(scan *fleet.Scan, installed func() ([]fleet.Package, e
 		}
 	}
 	a.Installed(scan, packages)
+}
+
+// advisor advises by the feeds, the suppressions and the clock of now, as long as the shelf is open. Note says what this user cannot see.
+func (p *Program) advisor() (a advisory.Advisor, shelf *advisory.Shelf, note string, err error) {
+	shelf, note, err = p.shelf()
+	if err != nil {
+		return advisory.Advisor{}, nil, "", err
+	}
+	suppressions, err := p.suppressions()
+	if err != nil {
+		because, remedy := fleet.Explain(err)
+		p.log().Warn(because, "remedy", remedy)
+	}
+	return advisory.Advisor{Matcher: advisory.NewMatcher(shelf), Now: p.now(), Suppressions: suppressions}, shelf, note, nil
 }
 
 // suppressions reads the user's file, or else the system's.
@@ -203,10 +214,13 @@ func (r report) first(scan fleet.Scan) {
 
 // advicePairs is what advisories say of one update in words.
 func advicePairs(u fleet.Update) []pair {
-	if u.Build == nil {
+	if u.Build == nil && u.Advice == nil {
 		return nil
 	}
-	pairs := []pair{{"source package", fmt.Sprintf("%s %s → %s", u.Build.Package, u.Build.From, u.Build.To)}}
+	var pairs []pair
+	if u.Build != nil {
+		pairs = []pair{{"source package", fmt.Sprintf("%s %s → %s", u.Build.Package, u.Build.From, u.Build.To)}}
+	}
 	if u.Advice == nil {
 		return append(pairs, pair{"advisories", "no advisory data"})
 	}
@@ -264,6 +278,9 @@ func flawRow(f fleet.Flaw, remains bool) []cell {
 		if !f.Exploited.Due.IsZero() {
 			words = append(words, "due "+f.Exploited.Due.Format("2006-01-02"))
 		}
+	}
+	if len(f.Packages) > 0 {
+		words = append(words, "in "+list(f.Packages, maxNames))
 	}
 	if f.Suppressed != nil {
 		words = append(words, fmt.Sprintf("suppressed (%s) by %s until %s: %s", f.Suppressed.Status, f.Suppressed.Owner, f.Suppressed.Until.Format("2006-01-02"), f.Suppressed.Reason))

@@ -55,6 +55,8 @@ const (
 type Flaw struct {
 	// ID is the CVE, or the advisory's own name where it has none.
 	ID string `json:"id"`
+	// Packages are the source packages of an image that have it; absent elsewhere, where it is said of one package.
+	Packages []string `json:"packages,omitempty"`
 	// Advisories name the records that say so: DSA-5532-1, ALSA-2025:0147.
 	Advisories []string `json:"advisories,omitempty"`
 	Evidence   Evidence `json:"evidence"`
