@@ -146,7 +146,7 @@ func TestRPMsOfAnImageAreReadByTheMachinesOwnRPM(t *testing.T) {
 	parts.Need(t, "rpm")
 	root := t.TempDir()
 	spec := filepath.Join(root, "demo.spec")
-	if err := os.WriteFile(spec, []byte("Name: demo\nVersion: 1.2\nRelease: 3.el9\nSummary: x\nLicense: x\nBuildArch: noarch\n%description\n%files\n"), 0o600); err != nil {
+	if err := os.WriteFile(spec, []byte("Name: demo\nVersion: 1.2\nRelease: 3.el9\nSummary: x\nLicense: x\nVendor: AlmaLinux\nBuildArch: noarch\n%description\n%files\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{

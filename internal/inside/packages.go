@@ -22,8 +22,8 @@ func (r Reader) packages(ctx context.Context, root string) (Contents, error) {
 	}
 	m := &machine.Machine{Root: root, Runner: nobody{}, Now: r.Now}
 	found := Contents{By: ByLayers, Packages: []fleet.Package{}}
-	id, version, title := m.Release()
-	found.Distribution = title
+	release := m.OSRelease()
+	found.Distribution = fleet.Plain(release["PRETTY_NAME"])
 	present := false
 	for _, read := range []func(context.Context, *machine.Machine) ([]fleet.Package, bool, error){r.dpkg, r.apk, r.rpm} {
 		list, there, err := read(ctx, m)
@@ -39,15 +39,25 @@ func (r Reader) packages(ctx context.Context, root string) (Contents, error) {
 			Remedy:  "have its builder attach an SBOM (docker buildx build --sbom=true)",
 		}
 	}
-	e, others := ecosystem(id, version), map[string]int{}
-	for i, p := range found.Packages {
-		found.Packages[i].Ecosystem = own(p, e)
-		if e != "" && found.Packages[i].Ecosystem == "" {
-			others[ofOthers]++
+	own := adopt(found.Packages, ecosystem(release["ID"], release["VERSION_ID"]))
+	if n := len(found.Packages) - own; n > 0 && own > 0 {
+		found.Unknown = notCompared(map[string]int{ofOthers: n})
+	}
+	return found, nil
+}
+
+// adopt gives the distribution's own packages its ecosystem, and counts them. An RPM says by itself whose it is.
+func adopt(packages []fleet.Package, ecosystem string) (n int) {
+	for i := range packages {
+		p := &packages[i]
+		if p.Source != "dnf" {
+			p.Ecosystem = own(*p, ecosystem)
+		}
+		if p.Ecosystem != "" {
+			n++
 		}
 	}
-	found.Unknown = notCompared(others)
-	return found, nil
+	return n
 }
 
 // damaged tells a database that cannot be read. The sources' own remedies are for a machine.

@@ -20,12 +20,6 @@ func (m *Machine) OSRelease() map[string]string {
 // osRelease holds the assignments of an os-release file (os-release(5)), unquoted.
 type osRelease map[string]string
 
-// Release gives the ID and VERSION_ID of the machine's os-release, and its name for people; empty what it does not say.
-func (m *Machine) Release() (id, version, title string) {
-	r := m.osRelease()
-	return fleet.Plain(r["ID"]), fleet.Plain(r["VERSION_ID"]), r.title("")
-}
-
 // parseOSRelease reads the shell's assignments, one a line: bare, in double quotes with backslashes before " $ \ `, or
 // in single quotes. Lines that are none are skipped, and of two for one name the last holds, as in a shell.
 func parseOSRelease(data []byte) osRelease {
