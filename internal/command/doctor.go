@@ -203,11 +203,12 @@ func (d *doctor) credentials() {
 	}
 }
 
-// sources scans with every source, the one way to know that it works.
+// sources scans with every source that is there, the one way to know that it works.
 func (d *doctor) sources(ctx context.Context, m *machine.Machine, known []source.Source) {
+	var others []string
 	for _, s := range known {
 		if !s.Present(m) {
-			d.tell(absent, s.Name(), "nothing of it on this machine to ask", "")
+			others = append(others, s.Name())
 			continue
 		}
 		began := time.Now()
@@ -218,5 +219,8 @@ func (d *doctor) sources(ctx context.Context, m *machine.Machine, known []source
 			continue
 		}
 		d.tell(broken, s.Name(), "unknown: "+f.Because, f.Remedy)
+	}
+	if len(others) > 0 {
+		d.tell(absent, "others", "not on this machine: "+strings.Join(others, ", "), "")
 	}
 }
