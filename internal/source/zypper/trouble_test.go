@@ -75,3 +75,5 @@ func TestALockIsTold(t *testing.T) {
 	_ = holder.Wait()
 	l.Succeeds(s, p)
 }
+
+func TestWhatWasKilledIsToldByWhatIsThere(t *testing.T) { newLab(t, "toy-slow-*", "toy-conf-*").LosesPower("zypper", "rpm") }
