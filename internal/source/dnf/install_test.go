@@ -126,3 +126,10 @@ func TestAPlanThatIsNotTheApprovedOneDoesNotStart(t *testing.T) {
 		t.Errorf("%+v, %v\n%s", o, err, l.Said(w))
 	}
 }
+
+func TestWhatCameBecauseAnotherNeedsItStaysKnownAsThat(t *testing.T) {
+	l := newLab(t)
+	l.KeepsReasons("dnf -y -q install", func() string {
+		return strings.Join(strings.Fields(l.Sh("dnf -q -C repoquery --installed --qf '%{name} %{reason}' | grep -v user | cut -d' ' -f1 | sort")), " ")
+	})
+}

@@ -76,4 +76,6 @@ func TestALockIsTold(t *testing.T) {
 	l.Succeeds(s, p)
 }
 
-func TestWhatWasKilledIsToldByWhatIsThere(t *testing.T) { newLab(t, "toy-slow-*", "toy-conf-*").LosesPower("zypper", "rpm") }
+func TestWhatWasKilledIsToldByWhatIsThere(t *testing.T) {
+	newLab(t, "toy-slow-*", "toy-conf-*").LosesPower("zypper", "rpm")
+}

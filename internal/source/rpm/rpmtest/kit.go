@@ -150,3 +150,27 @@ func (l *Lab) KeepsBack() {
 		}
 	}
 }
+
+// KeepsReasons tries that what came because another package needs it stays known as that: when it is upgraded by its name, when it is new, and when it is taken back.
+// Install is the command that installs packages, and marked gives the names of those that nobody chose.
+func (l *Lab) KeepsReasons(install string, marked func() string) {
+	l.Helper()
+	l.Enable("updates", false)
+	l.Sh(install + " toy-app toy-old")
+	l.Enable("updates", true)
+	l.Refresh()
+	before := l.Everything()
+	if got := marked(); got != "toy-lib" {
+		l.Fatalf("before: %q", got)
+	}
+	s := l.kit.Source
+	p := l.Plan(s, fleet.Selection{Names: []string{"toy-lib", "toy-app"}})
+	o, w := l.Succeeds(s, p)
+	if got := marked(); got != "toy-brought toy-lib" {
+		l.Errorf("afterwards: %q", got)
+	}
+	l.Succeeds(s, l.Undo(s, p, o, w))
+	if got := marked(); got != "toy-lib" || l.Everything() != before {
+		l.Errorf("after the undo: %q, %s", got, l.Everything())
+	}
+}
