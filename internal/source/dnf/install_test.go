@@ -129,7 +129,7 @@ func TestAPlanThatIsNotTheApprovedOneDoesNotStart(t *testing.T) {
 
 func TestWhatCameBecauseAnotherNeedsItStaysKnownAsThat(t *testing.T) {
 	l := newLab(t)
-	l.KeepsReasons("dnf -y -q install", func() string {
+	l.KeepsReasons("dnf -y -q install", "dnf -q mark remove", func() string {
 		return strings.Join(strings.Fields(l.Sh("dnf -q -C repoquery --installed --qf '%{name} %{reason}' | grep -v user | cut -d' ' -f1 | sort")), " ")
 	})
 }

@@ -64,8 +64,8 @@ func TestOneIsInstalledWithWhatItNeeds(t *testing.T) {
 
 func TestWhatCameBecauseAnotherNeedsItStaysKnownAsThat(t *testing.T) {
 	l := newLab(t, "toy-conf-*")
-	l.KeepsReasons("zypper -n install", func() string {
-		return strings.Join(strings.Fields(l.Sh("grep -v '^#' /var/lib/zypp/AutoInstalled || true")), " ")
+	l.KeepsReasons("zypper -n install", "echo toy-old >>/var/lib/zypp/AutoInstalled && true", func() string {
+		return strings.Join(strings.Fields(l.Sh("grep -v '^#' /var/lib/zypp/AutoInstalled | sort || true")), " ")
 	})
 }
 

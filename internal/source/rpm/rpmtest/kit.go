@@ -151,26 +151,28 @@ func (l *Lab) KeepsBack() {
 	}
 }
 
-// KeepsReasons tries that what came because another package needs it stays known as that: when it is upgraded by its name, when it is new, and when it is taken back.
-// Install is the command that installs packages, and marked gives the names of those that nobody chose.
-func (l *Lab) KeepsReasons(install string, marked func() string) {
+// KeepsReasons tries that what came because another package needs it stays known as that: when it is upgraded by its name, when it is new, when something else
+// replaces it, and when all that is taken back. Install is the command that installs packages, disown the one that makes a package one that nobody chose, and marked
+// gives the names of those.
+func (l *Lab) KeepsReasons(install, disown string, marked func() string) {
 	l.Helper()
 	l.Enable("updates", false)
-	l.Sh(install + " toy-app toy-old")
+	l.Sh(install + " toy-app toy-old && " + disown + " toy-old")
 	l.Enable("updates", true)
 	l.Refresh()
-	before := l.Everything()
-	if got := marked(); got != "toy-lib" {
+	before, s := l.Everything(), l.kit.Source
+	if got := marked(); got != "toy-lib toy-old" {
 		l.Fatalf("before: %q", got)
 	}
-	s := l.kit.Source
-	p := l.Plan(s, fleet.Selection{Names: []string{"toy-lib", "toy-app"}})
-	o, w := l.Succeeds(s, p)
-	if got := marked(); got != "toy-brought toy-lib" {
-		l.Errorf("afterwards: %q", got)
-	}
-	l.Succeeds(s, l.Undo(s, p, o, w))
-	if got := marked(); got != "toy-lib" || l.Everything() != before {
-		l.Errorf("after the undo: %q, %s", got, l.Everything())
+	for _, sel := range []fleet.Selection{{Names: []string{"toy-lib", "toy-app"}}, {All: true}} {
+		p := l.Plan(s, sel)
+		o, w := l.Succeeds(s, p)
+		if got := marked(); !strings.HasPrefix(got, "toy-brought toy-lib") {
+			l.Errorf("afterwards: %q", got)
+		}
+		l.Succeeds(s, l.Undo(s, p, o, w))
+		if got := marked(); got != "toy-lib toy-old" || l.Everything() != before {
+			l.Errorf("after the undo: %q, %s", got, l.Everything())
+		}
 	}
 }
