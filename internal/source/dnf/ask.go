@@ -54,6 +54,8 @@ type wanted struct {
 	File string `json:"file,omitempty"`
 	// Way is in or out.
 	Way string `json:"way,omitempty"`
+	// Automatic: it was there because another package needed it.
+	Automatic bool `json:"automatic,omitempty"`
 }
 
 func want(p rpm.Package) wanted {

@@ -2,8 +2,6 @@ package dnf
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -12,10 +10,6 @@ import (
 	"redflag/internal/source/sourcetest"
 )
 
-// repositories are the lab's, as a configuration has them.
-// ordinary are the toys that a machine has installed.
-// newLab gives a lab whose metadata is fetched.
-// everything is what the ordinary toys become, as a plan.
 func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 	l := newLab(t, ordinary...)
 	s := quick()
@@ -44,7 +38,7 @@ func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 		t.Errorf("it would go on: %v", again.Changes)
 	}
 	l.Sh("rm /srv/toys/base/*.rpm && rm -r /srv/toys/base/repodata && createrepo_c -q /srv/toys/base && rm -rf /var/cache/dnf/*/packages") // the old versions are nowhere but here
-	refresh(l)
+	l.Refresh()
 	back := l.Undo(s, p, o, w)
 	l.Succeeds(s, back)
 	if got := l.Everything(); got != before {
@@ -52,27 +46,7 @@ func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 	}
 }
 
-func TestWhatWasFetchedNeedsNoNetworkAnyMore(t *testing.T) {
-	l := newLab(t, "toy-conf-*")
-	server := httptest.NewServer(http.FileServer(http.Dir(l.Path("/srv/toys"))))
-	defer server.Close()
-	l.Write("/etc/yum.repos.d/toys.repo", strings.ReplaceAll(repositories, "file:///srv/toys", server.URL))
-	refresh(l)
-	s, w := quick(), l.Work()
-	p := l.Plan(s, fleet.Selection{All: true})
-	if err := s.Fetch(context.Background(), l.Machine(), p, w); err != nil {
-		t.Fatal(fleet.Explain(err))
-	}
-	server.Close()
-	o, err := s.Apply(context.Background(), l.Machine(), p, w)
-	if err != nil || !o.Succeeded() {
-		t.Fatalf("%+v, %v\n%s", o, err, l.Said(w))
-	}
-	l.Succeeds(s, l.Undo(s, p, o, w))
-	if got := l.Installed("toy-conf"); got != "toy-conf-1.0-1.el9.noarch" {
-		t.Error(got)
-	}
-}
+func TestWhatWasFetchedNeedsNoNetworkAnyMore(t *testing.T) { newLab(t, "toy-conf-*").NeedsNoNetwork() }
 
 func TestOneIsInstalledWithWhatItNeeds(t *testing.T) {
 	l := newLab(t, ordinary...)
@@ -140,8 +114,8 @@ func TestAPlanThatIsNotTheApprovedOneDoesNotStart(t *testing.T) {
 		}
 	}
 	p := l.Plan(s, fleet.Selection{All: true})
-	l.Sh("sed -i '/later/,$ s/enabled=0/enabled=1/' /etc/yum.repos.d/toys.repo")
-	refresh(l)
+	l.Enable("later", true)
+	l.Refresh()
 	before := l.Everything()
 	w := l.Work()
 	if err := s.Fetch(context.Background(), l.Machine(), p, w); err == nil {
@@ -153,4 +127,9 @@ func TestAPlanThatIsNotTheApprovedOneDoesNotStart(t *testing.T) {
 	}
 }
 
-// kill ends the dnf of a lab as a machine that loses its power does.
+func TestWhatCameBecauseAnotherNeedsItStaysKnownAsThat(t *testing.T) {
+	l := newLab(t)
+	l.KeepsReasons("dnf -y -q install", "dnf -q mark remove", func() string {
+		return strings.Join(strings.Fields(l.Sh("dnf -q -C repoquery --installed --qf '%{name} %{reason}' | grep -v user | cut -d' ' -f1 | sort")), " ")
+	})
+}

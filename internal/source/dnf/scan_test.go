@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"redflag/internal/fleet"
 	"redflag/internal/source/rpm/rpmtest"
@@ -17,8 +16,7 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 	want := "kernel.x86_64 5.14.0-3.el9→5.14.0-4.el9!, toy-app.x86_64 1:2.0-3.el9→1:2.1-1.el9, toy-broken.noarch 1.0-1.el9→2.0-1.el9 (kept back), " +
 		"toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9, toy-lib.i686 1.0-1.el9→1.2-1.el9!, toy-lib.x86_64 1.0-1.el9→1.2-1.el9!, " +
 		"toy-replacement.noarch 1.0-1.el9→3.0-1.el9"
-	f := l.Finding(quick())
-	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name+a.Arch, b.Name+b.Arch) })
+	f := l.Sorted()
 	if got := sourcetest.Updates(f); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -71,9 +69,7 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 func TestAnUpdateSaysWhatItWasBuiltFromAndWhatItsRepositoryPublishes(t *testing.T) {
 	l := newLab(t, "toy-lib-1.0-1.el9.x86_64.rpm", "toy-foreign-*", "toy-stream-*", "toy-part-*", "toy-sub-*", "toy-conf-*")
 	l.Write("/etc/os-release", "ID=almalinux\nVERSION_ID=9.4\n")
-	f := l.Finding(quick())
-	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name, b.Name) })
-	if got := rpmtest.Behind(f); got != rpmtest.BehindToys {
+	if got := rpmtest.Behind(l.Sorted()); got != rpmtest.BehindToys {
 		t.Errorf("got\n%s\nwant\n%s", got, rpmtest.BehindToys)
 	}
 	list, err := quick().Packages(context.Background(), l.Machine())
@@ -89,18 +85,7 @@ func TestAnUpdateSaysWhatItWasBuiltFromAndWhatItsRepositoryPublishes(t *testing.
 
 func TestWhatIsNotKnownIsNotCalledUpToDate(t *testing.T) {
 	l := newLab(t, ordinary...)
-	t.Run("no advisory data", func(t *testing.T) {
-		l.Sh("mkdir /srv/toys/plain && cp /srv/toys/updates/*.rpm /srv/toys/plain && createrepo_c -q /srv/toys/plain && sed -i 's,toys/updates,toys/plain,' /etc/yum.repos.d/toys.repo")
-		refresh(l)
-		if f := l.Finding(quick()); len(f.Updates) == 0 || f.SecurityUnknown != "no advisory data in updates" {
-			t.Errorf("%d updates, and what is for security is not known: %q", len(f.Updates), f.SecurityUnknown)
-		}
-	})
-	t.Run("an old cache", func(t *testing.T) {
-		l.Later = 30 * 24 * time.Hour
-		l.Unknown(quick(), "what is known of the repositories is 30 days old")
-		l.Later = 0
-	})
+	l.WithoutAdvisories()
 	t.Run("a repository that does not answer", func(t *testing.T) {
 		l.Sh("sed -i 's/^skip_if_unavailable=.*/skip_if_unavailable=True/' /etc/dnf/dnf.conf")
 		l.Write("/etc/yum.repos.d/gone.repo", "[gone]\nname=Gone\nbaseurl=http://127.0.0.1:1/\ngpgcheck=0\n")
@@ -179,16 +164,6 @@ func TestWhatIsHeldIsShownSoAndNotInstalled(t *testing.T) {
 
 func TestWhatNeedsSomethingHeldIsKeptBackWithIt(t *testing.T) {
 	l := newLab(t, ordinary...)
-	s := quick()
 	l.Sh("sed -i 's/^best=.*/&\\nexcludepkgs=toy-lib/' /etc/dnf/dnf.conf")
-	for _, u := range l.Finding(s).Updates {
-		if u.Name == "toy-lib" && u.Blocked != fleet.Held || u.Name == "toy-app" && (u.Blocked != fleet.KeptBack || !strings.Contains(u.BlockedBecause, "toy-lib")) {
-			t.Errorf("%+v", u)
-		}
-	}
-	for _, c := range l.Plan(s, fleet.Selection{All: true}).Changes {
-		if c.Name == "toy-lib" || c.Name == "toy-app" {
-			t.Errorf("planned: %s", c)
-		}
-	}
+	l.KeepsBack()
 }

@@ -221,9 +221,16 @@ func (s Source) keptBack(ctx context.Context, m *machine.Machine, f *fleet.Findi
 		because, remedy := fleet.Explain(err)
 		return &fleet.Unknown{Because: "which updates would be kept back is not known: " + because, Remedy: remedy, Err: err}
 	}
+	held, err := s.Held(m)
+	if err != nil {
+		return err
+	}
 	for i, u := range f.Updates {
 		if u.Blocked == "" && !slices.ContainsFunc(t.in, func(p row) bool { return p.Name == u.Name && p.Arch == u.Arch && p.EVR == u.To }) {
 			f.Updates[i].Blocked, f.Updates[i].BlockedBecause = fleet.KeptBack, t.why(u.Name)
+			if slices.Contains(held, u.Name) { // a query passes over version locks, an upgrade does not
+				f.Updates[i].Blocked, f.Updates[i].BlockedBecause = fleet.Held, "a version lock"
+			}
 		}
 	}
 	return nil

@@ -51,6 +51,18 @@ func TestAScanReadsWhatDnf5Says(t *testing.T) {
 	}
 }
 
+func TestWhatAVersionLockKeepsIsHeldAlsoWhereAQueryPassesOverIt(t *testing.T) {
+	s := newScripted(t)
+	s.offering()
+	s.answers(upgrades+fields, strings.Join([]string{"demo-locked", "0", "1.5", "1.el9", "noarch", "updates", "1", "demo-locked-1.5-1.el9.src.rpm", "AlmaLinux", "Demo"}, "\t")+"\n", "", 0, "")
+	s.answers(allUpgrades+fields, "", "", 0, "")
+	s.Write("etc/dnf/versionlock.toml", "version = \"1.0\"\n\n[[packages]]\nname = \"demo-locked\"\n")
+	f := s.Finding(Source{})
+	if len(f.Updates) != 1 || f.Updates[0].Blocked != fleet.Held || f.Updates[0].BlockedBecause != "a version lock" {
+		t.Errorf("%+v", f.Updates)
+	}
+}
+
 func TestWhatDnf5DoesNotSayIsUnknown(t *testing.T) {
 	for name, c := range map[string]struct {
 		stdout, stderr string

@@ -211,16 +211,21 @@ func Security(list []Found) bool {
 	return slices.ContainsFunc(list, func(a Found) bool { return a.Security })
 }
 
-// maxNotices bounds the advisories of one update: the kernel of a machine that was left alone for years has some hundreds.
-const maxNotices = 1_000
+const (
+	// maxNotices bounds the advisories of one update: the kernel of a machine that was left alone for years has some hundreds.
+	maxNotices = 1_000
+	// maxNoticed bounds the CVEs that they name together: SUSE's for such a kernel name some thousands.
+	maxNoticed = 20_000
+)
 
 // notices gives advisories in the fleet's words.
 func notices(list []Found) []fleet.Notice {
 	var told []fleet.Notice
+	left := maxNoticed
 	for _, a := range list[:min(len(list), maxNotices)] {
-		told = append(told, fleet.Notice{
-			ID: a.ID, By: a.By, Security: a.Security, Severity: fleet.Severity(a.Severity), CVEs: a.CVEs, FixedIn: a.EVR, Reboot: a.Reboot,
-		})
+		ids := a.CVEs[:min(len(a.CVEs), left)]
+		left -= len(ids)
+		told = append(told, fleet.Notice{ID: a.ID, By: a.By, Security: a.Security, Severity: fleet.Severity(a.Severity), CVEs: ids, FixedIn: a.EVR, Reboot: a.Reboot})
 	}
 	return told
 }

@@ -31,6 +31,7 @@ type Lab struct {
 	// Later is how far the clock goes ahead.
 	Later time.Duration
 	jobs  int
+	kit   Kit
 }
 
 // New gives a lab in which the toys of the base repository are installed that the words name, by rpm alone.
