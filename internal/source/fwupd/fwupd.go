@@ -302,7 +302,7 @@ func ask(ctx context.Context, m *machine.Machine, what string, into any) error {
 }
 
 func unanswered(why, what string, err error) error {
-	return &fleet.Unknown{Because: "fwupd cannot be asked: " + fleet.Plain(why), Remedy: "see what `fwupdmgr " + what + "` says", Err: err}
+	return &fleet.Unknown{Because: fleet.Plain("fwupd cannot be asked: " + why), Remedy: "see what `fwupdmgr " + what + "` says", Err: err}
 }
 
 // nothing is the code of FwupdError for what has nothing to do (fwupd-error.h). Versions before 2.0 say so where there is no device, or no update.
@@ -323,7 +323,7 @@ func parse(result machine.Result, what string, into any) error {
 	}
 	if e := failed.Error; e != nil {
 		if strings.Contains(e.Domain, "dbus") || strings.HasPrefix(e.Message, "Failed to connect to daemon") {
-			return &fleet.Unknown{Because: "fwupd's daemon does not answer: " + fleet.Plain(e.Message), Remedy: "see `systemctl status fwupd`"}
+			return &fleet.Unknown{Because: fleet.Plain("fwupd's daemon does not answer: " + e.Message), Remedy: "see `systemctl status fwupd`"}
 		}
 		if e.Code == nothing && e.Domain == "FwupdError" {
 			return nil

@@ -102,6 +102,7 @@ func FuzzParse(f *testing.F) {
 			f.Add(text)
 		}
 	}
+	f.Add([]byte("no JSON: " + strings.Repeat("x", fleet.PlainLimit)))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var said struct {
 			Devices []device `json:"Devices"`
