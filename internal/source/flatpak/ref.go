@@ -55,6 +55,15 @@ func (i installation) named(name string) (id, branch string, ok bool) {
 // commitText is a commit of OSTree's: a SHA-256.
 var commitText = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
+// algorithm comes before a commit where people see it, who then know it for what it is, and see its beginning.
+const algorithm = "sha256:"
+
+// isCommit says whether what people see is a commit.
+func isCommit(version string) bool {
+	commit, ok := strings.CutPrefix(version, algorithm)
+	return ok && commitText.MatchString(commit)
+}
+
 // glob is what a * of a mask stands for (flatpak-mask(1)).
 const glob = `[A-Za-z0-9_.-]*`
 

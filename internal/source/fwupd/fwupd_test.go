@@ -31,9 +31,8 @@ func TestFirmwareIsInstalledByAPersonAndByNobodyElse(t *testing.T) {
 	if !(Source{}).Present(m) {
 		t.Error("it is not seen")
 	}
-	because, remedy := "", ""
 	_, err := Source{}.Plan(t.Context(), m, fleet.Selection{Names: []string{"System Firmware"}})
-	if because, remedy = fleet.Explain(err); because != "System Firmware: firmware is installed by a person: fwupdmgr update "+strings.Repeat("a", 40)+" (it needs external power, it needs a reboot)" || remedy == "" {
+	if because, remedy := fleet.Explain(err); because != "System Firmware: firmware is installed by a person: fwupdmgr update "+strings.Repeat("a", 40)+" (it needs external power, it needs a reboot)" || remedy == "" {
 		t.Errorf("%q, %q", because, remedy)
 	}
 	if _, err = (Source{}).Plan(t.Context(), m, fleet.Selection{Names: []string{"curl"}}); !strings.Contains(err.Error(), `no update of "curl"`) {
