@@ -77,7 +77,7 @@ func find(m *machine.Machine, c fleet.Change) (task, bool) {
 		if err != nil {
 			continue
 		}
-		for _, kind := range []string{"app", "runtime"} {
+		for _, kind := range kinds {
 			r, ok := parseRef(kind + "/" + id + "/" + c.Arch + "/" + branch)
 			if ok && (there[r] != "" || c.From == "" && kind == "runtime") {
 				return task{c, i, r}, true

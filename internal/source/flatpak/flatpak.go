@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -27,8 +28,17 @@ type Source struct {
 // Name implements source.Source.
 func (Source) Name() string { return "flatpak" }
 
-// Present implements source.Source: something was installed, or is about to be. The program alone is on many machines that nobody uses it on.
-func (Source) Present(m *machine.Machine) bool { return len(installations(m)) > 0 }
+// Present implements source.Source: something was installed. The program alone is on many machines on which nobody uses it.
+func (Source) Present(m *machine.Machine) bool {
+	return slices.ContainsFunc(installations(m), func(i installation) bool {
+		for _, kind := range kinds {
+			if _, err := m.Stat(path.Join(i.dir, kind)); err == nil {
+				return true
+			}
+		}
+		return false
+	})
+}
 
 // Packages implements source.Lister. Versions are commits, which alone say what is installed.
 func (s Source) Packages(_ context.Context, m *machine.Machine) ([]fleet.Package, error) {

@@ -20,7 +20,7 @@ var (
 
 func TestExactlyTheApprovedCommitsAreInstalledAndTakenBack(t *testing.T) {
 	l := newLab(t)
-	if got := l.scan(); got.State != fleet.OK || len(got.Updates) != 0 {
+	if got := l.scan(); !(Source{}).Present(l.m) || got.State != fleet.OK || len(got.Updates) != 0 {
 		t.Fatalf("at first: %+v", got)
 	}
 	before := l.deployed("--system", app)
