@@ -13,6 +13,9 @@ type Scan struct {
 	Findings  []Finding `json:"findings"`
 	// Advisories says what is known of advisories here; absent where nobody has looked.
 	Advisories *Advisories `json:"advisories,omitempty"`
+	// Vulnerabilities are the flaws that the host has now, the most urgent first, whether or not an update is pending; absent where nobody has looked. Advisories.Vulnerable
+	// counts all, and this may have the most urgent alone.
+	Vulnerabilities []Vulnerability `json:"vulnerabilities,omitempty"`
 }
 
 // State says whether a finding is whole.
@@ -82,6 +85,8 @@ type Update struct {
 	Build *Build `json:"build,omitempty"`
 	// Claims are what its changelog says that it mends; absent where none was read.
 	Claims *Claims `json:"claims,omitempty"`
+	// Notices are the advisories about versions in (From, To] that its own manager has; absent where it has none about them, or publishes none at all.
+	Notices []Notice `json:"notices,omitempty"`
 	// Advice is what advisories say of it; absent where there is no advisory data.
 	Advice *Advice `json:"advice,omitempty"`
 

@@ -54,14 +54,8 @@ func identity(m *Machine, system, id string) fleet.Host {
 	h := fleet.Host{
 		Name: m.hostname(), OS: system, OSID: id, Arch: runtime.GOARCH, Virtualisation: m.virtualisation(), Addresses: m.addresses(),
 	}
-	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} { // os-release(5): the first one that exists
-		data, err := m.ReadFile(file, maxFact)
-		if err != nil {
-			continue
-		}
-		r := parseOSRelease(data)
+	if r := osRelease(m.OSRelease()); r != nil {
 		h.OS, h.OSID, h.OSVersion = r.title(system), r.id(id), fleet.Plain(r["VERSION_ID"])
-		break
 	}
 	return h
 }

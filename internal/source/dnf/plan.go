@@ -18,6 +18,9 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	if program(m) == "" {
 		return p, errYum
 	}
+	if err := rpm.Changeable(m); err != nil {
+		return p, err
+	}
 	installed, err := rpm.Installed(ctx, m)
 	if err != nil {
 		return p, err

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,20 +14,7 @@ import (
 )
 
 func TestFailuresAreToldAsTheyAre(t *testing.T) {
-	l := newLab(t, "toy-post-*", "toy-pre-*", "toy-conf-*")
-	s := quick()
-	o := l.CarryOut(s, l.Plan(s, fleet.Selection{Names: []string{"toy-post"}}), l.Work())
-	if o.Succeeded() || len(o.Missing) > 0 || !slices.Equal(o.HalfDone, []string{"toy-post"}) || !strings.Contains(o.Because, "the %post script of toy-post failed; its files are installed all the same") {
-		t.Errorf("a script that fails afterwards: %+v", o)
-	}
-	w := l.Work()
-	o = l.CarryOut(s, l.Plan(s, fleet.Selection{Names: []string{"toy-pre", "toy-conf"}}), w)
-	if o.Succeeded() || rpmtest.Lines(o.Missing) != "upgrade toy-pre.noarch 1.0-1.el9 → 2.0-1.el9" || !strings.Contains(o.Because, "the %pre script of toy-pre failed") {
-		t.Errorf("a script that fails before: %+v\n%s", o, l.Log(w))
-	}
-	if got := l.Installed("toy-pre", "toy-conf"); got != "toy-conf-2.0-1.el9.noarch toy-pre-1.0-1.el9.noarch" {
-		t.Error(got)
-	}
+	newLab(t, "toy-post-*", "toy-pre-*", "toy-conf-*").ToldToFail("toy-conf")
 }
 
 func TestALockIsWaitedForAndTold(t *testing.T) {
@@ -45,7 +31,7 @@ func TestALockIsWaitedForAndTold(t *testing.T) {
 	w := l.Work()
 	o := l.CarryOut(s, p, w)
 	if len(o.Done) > 0 || !strings.Contains(o.Because, "is at work on the packages") {
-		t.Errorf("%+v\n%s", o, l.Log(w))
+		t.Errorf("%+v\n%s", o, l.Said(w))
 	}
 	done := make(chan fleet.Outcome, 1)
 	patient := Source{LockWait: time.Hour}
@@ -96,6 +82,7 @@ func TestWhatWasKilledIsToldByWhatIsThere(t *testing.T) {
 	l.Succeeds(s, l.Plan(s, fleet.Selection{All: true}))
 }
 
+// kill ends the dnf of a lab as a machine that loses its power does.
 func kill(l *rpmtest.Lab) {
 	l.Helper()
 	found, _ := filepath.Glob("/proc/[0-9]*")
