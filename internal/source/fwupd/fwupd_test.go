@@ -1,11 +1,16 @@
 package fwupd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"redflag/internal/advisory"
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/source"
@@ -52,6 +57,28 @@ func TestFirmwareIsInstalledByAPersonAndByNobodyElse(t *testing.T) {
 	}
 	if _, err = (Source{}).Plan(t.Context(), recorded(t, "no-bus"), fleet.Selection{All: true}); err == nil {
 		t.Error("nothing is known, and nothing is to do")
+	}
+}
+
+func TestWhatMakersNameSaysWhatToPatchFirst(t *testing.T) {
+	f, err := Source{}.Scan(t.Context(), recorded(t, "laptop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	advisor := advisory.Advisor{Matcher: advisory.NewMatcher(&advisory.Shelf{}), Now: time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC)}
+	got := map[string]string{}
+	for _, u := range f.Updates {
+		advice, err := advisor.Update(fleet.Host{}, u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if advice != nil {
+			got[u.Name] = fmt.Sprint(advice.Bucket, " ", len(advice.Mends), " ", advice.Mends[0].ID, " ", advice.Mends[0].Severity, " ", advice.Mends[0].FixedIn)
+		}
+	}
+	want := map[string]string{"System Firmware": "this window 1 CVE-2024-0762 critical 0.1.43", "UEFI dbx": "this window 1 vendor-1  371"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
