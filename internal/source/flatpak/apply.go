@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
@@ -31,7 +32,7 @@ func words(c fleet.Change, r ref, more string) []string {
 	case c.From == "":
 		return append(append([]string{"install"}, quiet...), more, c.Origin, r.String())
 	}
-	return append(append([]string{"update"}, quiet...), more, "--commit="+c.To, r.String())
+	return append(append([]string{"update"}, quiet...), more, "--commit="+strings.TrimPrefix(c.To, algorithm), r.String())
 }
 
 // task is a change where it is to happen.
@@ -46,7 +47,7 @@ func tasks(m *machine.Machine, p fleet.Plan) ([]task, error) {
 	var list []task
 	for _, c := range p.Changes {
 		t, ok := find(m, c)
-		if !ok || c.To != "" && !commitText.MatchString(c.To) || c.From == "" && !remoteName(c.Origin) {
+		if !ok || c.To != "" && !isCommit(c.To) || c.From == "" && !remoteName(c.Origin) {
 			return nil, &fleet.Unknown{Because: "it is not known what is meant by " + fleet.Plain(c.Name), Remedy: "plan again"}
 		}
 		list = append(list, t)
@@ -76,7 +77,7 @@ func find(m *machine.Machine, c fleet.Change) (task, bool) {
 		if err != nil {
 			continue
 		}
-		for _, kind := range []string{"app", "runtime"} {
+		for _, kind := range kinds {
 			r, ok := parseRef(kind + "/" + id + "/" + c.Arch + "/" + branch)
 			if ok && (there[r] != "" || c.From == "" && kind == "runtime") {
 				return task{c, i, r}, true

@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"redflag/internal/fleet"
@@ -26,8 +28,17 @@ type Source struct {
 // Name implements source.Source.
 func (Source) Name() string { return "flatpak" }
 
-// Present implements source.Source: something was installed, or is about to be. The program alone is on many machines that nobody uses it on.
-func (Source) Present(m *machine.Machine) bool { return len(installations(m)) > 0 }
+// Present implements source.Source: something was installed. The program alone is on many machines on which nobody uses it.
+func (Source) Present(m *machine.Machine) bool {
+	return slices.ContainsFunc(installations(m), func(i installation) bool {
+		for _, kind := range kinds {
+			if _, err := m.Stat(path.Join(i.dir, kind)); err == nil {
+				return true
+			}
+		}
+		return false
+	})
+}
 
 // Packages implements source.Lister. Versions are commits, which alone say what is installed.
 func (s Source) Packages(_ context.Context, m *machine.Machine) ([]fleet.Package, error) {
@@ -38,7 +49,7 @@ func (s Source) Packages(_ context.Context, m *machine.Machine) ([]fleet.Package
 			return nil, err
 		}
 		for r, commit := range there {
-			list = append(list, fleet.Package{Source: s.Name(), Name: i.name(r), Arch: r.arch, Version: commit})
+			list = append(list, fleet.Package{Source: s.Name(), Name: i.name(r), Arch: r.arch, Version: algorithm + commit})
 		}
 	}
 	fleet.SortPackages(list)
@@ -89,7 +100,7 @@ func (o one) pending() bool { return o.Offer.To != "" && o.Offer.To != o.commit 
 // update gives the form that people see.
 func (o one) update() fleet.Update {
 	u := fleet.Update{
-		Name: o.in.name(o.ref), Arch: o.ref.arch, From: o.commit, To: o.Offer.To, Origin: o.Offer.Origin, Size: o.Offer.Download, Summary: o.summary(),
+		Name: o.in.name(o.ref), Arch: o.ref.arch, From: algorithm + o.commit, To: algorithm + o.Offer.To, Origin: o.Offer.Origin, Size: o.Offer.Download, Summary: o.summary(),
 	}
 	switch {
 	case o.mask != "":
@@ -102,12 +113,12 @@ func (o one) update() fleet.Update {
 	return u
 }
 
-// summary says between which versions it goes, where its maker names them.
+// summary is its maker's name for it, and between which versions it goes, where those have names.
 func (o one) summary() string {
 	if o.Offer.ToVersion == "" {
-		return ""
+		return o.Offer.Title
 	}
-	return cmp.Or(o.Offer.Version, "?") + " → " + o.Offer.ToVersion
+	return strings.TrimPrefix(o.Offer.Title+": "+cmp.Or(o.Offer.Version, "?")+" → "+o.Offer.ToVersion, ": ")
 }
 
 // offered gives everything that is installed with what is known of it, sorted by name. What could not be learnt is the error.

@@ -20,7 +20,7 @@ var (
 
 func TestExactlyTheApprovedCommitsAreInstalledAndTakenBack(t *testing.T) {
 	l := newLab(t)
-	if got := l.scan(); got.State != fleet.OK || len(got.Updates) != 0 {
+	if got := l.scan(); !(Source{}).Present(l.m) || got.State != fleet.OK || len(got.Updates) != 0 {
 		t.Fatalf("at first: %+v", got)
 	}
 	before := l.deployed("--system", app)
@@ -30,7 +30,7 @@ func TestExactlyTheApprovedCommitsAreInstalledAndTakenBack(t *testing.T) {
 	if got := updates(f); got != "org.demo.App, org.demo.Platform:1" || f.State != fleet.OK || f.AsOf.IsZero() || f.SecurityUnknown == "" {
 		t.Fatalf("%s: %+v", got, f)
 	}
-	if u := f.Updates[0]; u.From != before || u.To != second || u.Arch != "x86_64" || u.Origin != "demo" || u.Size == 0 {
+	if u := f.Updates[0]; u.From != algorithm+before || u.To != algorithm+second || u.Arch != "x86_64" || u.Origin != "demo" || u.Size == 0 {
 		t.Errorf("%+v", u)
 	}
 	p := l.plan(fleet.Selection{Names: []string{app}})
@@ -58,7 +58,7 @@ func TestExactlyTheApprovedCommitsAreInstalledAndTakenBack(t *testing.T) {
 		t.Errorf("at last: %+v", got)
 	}
 	list, err := Source{}.Packages(t.Context(), l.m)
-	if err != nil || len(list) != 2 || list[0].Version != third {
+	if err != nil || len(list) != 2 || list[0].Version != algorithm+third {
 		t.Errorf("%v, %v", list, err)
 	}
 }
@@ -189,7 +189,7 @@ func TestWhatCannotBeLearntIsNotCalledUpToDate(t *testing.T) {
 	l.refused(fleet.Selection{Names: []string{"--version"}}, "no update of")
 	l.refused(fleet.Selection{Back: []fleet.Change{{Name: app, Arch: "x86_64", To: "--system"}}}, "is no commit")
 	p = l.plan(fleet.Selection{All: true})
-	p.Changes[0].To = strings.Repeat("0", 64)
+	p.Changes[0].To = algorithm + strings.Repeat("0", 64)
 	if err := (Source{}).Fetch(t.Context(), l.m, p, l.work()); err == nil || l.deployed("--system", app) == second {
 		t.Errorf("a commit that nobody has: %v", err)
 	}

@@ -161,7 +161,7 @@ func entries(m *machine.Machine, dir string) ([]string, error) {
 // deployed gives the refs that are installed, with their commits: of each one the link `active` names it. No file of a user's is opened.
 func (i installation) deployed(m *machine.Machine) (map[ref]string, error) {
 	found := map[ref]string{}
-	for _, kind := range []string{"app", "runtime"} {
+	for _, kind := range kinds {
 		ids, err := entries(m, path.Join(i.dir, kind))
 		if err != nil {
 			return nil, unreadable(i, err)

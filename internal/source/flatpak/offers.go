@@ -29,6 +29,8 @@ type answer struct {
 // offer is what a remote had for a ref.
 type offer struct {
 	Origin string `json:"origin"`
+	// Title is what its maker calls it.
+	Title string `json:"title,omitempty"`
 	// Version is what its maker called the installed commit; empty where there is no word for it.
 	Version string `json:"version,omitempty"`
 	// To is the commit that the remote had; the installed one where that was the newest. Empty where that is not known.
@@ -132,7 +134,7 @@ func (s Source) refresh(ctx context.Context, m *machine.Machine, i installation)
 		return err
 	}
 	a := answer{Asked: m.Now().UTC(), Refs: map[string]offer{}}
-	out, err := i.ask(ctx, m, "list", "--all", columns("ref", "version", "origin", "options", "active"))
+	out, err := i.ask(ctx, m, "list", "--all", columns("ref", "name", "version", "origin", "options", "active"))
 	if err == nil {
 		err = a.installed(out, there)
 	}
@@ -159,13 +161,13 @@ func unlisted(err error) error {
 
 // installed reads what flatpak lists of what is installed: the names of versions, where it comes from, and whether anybody cares for it.
 func (a *answer) installed(out []byte, there map[ref]string) error {
-	list, err := rows(out, 5)
+	list, err := rows(out, 6)
 	if err != nil {
 		return err
 	}
 	for _, f := range list {
 		kind := "app/"
-		words := strings.Split(f[3], ",")
+		words := strings.Split(f[4], ",")
 		if slices.Contains(words, "runtime") {
 			kind = "runtime/"
 		}
@@ -174,10 +176,10 @@ func (a *answer) installed(out []byte, there map[ref]string) error {
 			return fmt.Errorf("%w: %q is no ref", errTable, fleet.Plain(f[0]))
 		}
 		commit, deployed := there[r]
-		if !deployed || f[4] == "" || !strings.HasPrefix(commit, f[4]) {
+		if !deployed || !strings.HasPrefix(commit, f[5]) {
 			continue // it was changed meanwhile: the next refresh will tell
 		}
-		o := offer{Version: fleet.Plain(f[1]), Origin: fleet.Plain(f[2]), To: commit}
+		o := offer{Title: fleet.Plain(f[1]), Version: fleet.Plain(f[2]), Origin: fleet.Plain(f[3]), To: commit}
 		o.life(words)
 		a.Refs[r.String()] = o
 	}

@@ -69,7 +69,7 @@ func TestEveryCommandIsToTheLetter(t *testing.T) {
 	s.Write(dir+"/"+one+"/deploy", "")
 	deploy(t, s, dir, one)
 	// The answers are those that flatpak 1.16 gave to the same questions about the same columns in another order.
-	s.Answer("flatpak list --system --all --columns=ref:f,version:f,origin:f,options:f,active:f", sourcetest.Reply{Stdout: "org.demo.App/x86_64/stable\t1.0\tdemo\tcurrent\t4c5848e9ecec\n"})
+	s.Answer("flatpak list --system --all --columns=ref:f,name:f,version:f,origin:f,options:f,active:f", sourcetest.Reply{Stdout: "org.demo.App/x86_64/stable\tDemo\t1.0\tdemo\tcurrent\t4c5848e9ecec\n"})
 	s.Answer("flatpak remote-ls --system --updates --all --arch=x86_64 --columns=ref:f,version:f,download-size:f,installed-size:f,runtime:f,options:f,commit:f demo",
 		sourcetest.Reply{Stdout: "app/org.demo.App/x86_64/stable\t2.0\t146 bytes\t1.0?kB\t\t\t81fb5fa6577e\n", Stderr: "bwrap: Failed to make / slave: Invalid argument\n"})
 	s.Answer("flatpak remote-info --system --show-commit demo app/org.demo.App/x86_64/stable", sourcetest.Reply{Stdout: two + "\n"})
@@ -83,6 +83,9 @@ func TestEveryCommandIsToTheLetter(t *testing.T) {
 	}
 	if err != nil || lines(p.Changes) != "upgrade org.demo.App" || p.Download != 146 {
 		t.Fatalf("%+v, %v", p, err)
+	}
+	if f, err := (Source{}).Scan(t.Context(), m); err != nil || f.Updates[0].Summary != "Demo: 1.0 → 2.0" {
+		t.Errorf("%+v, %v", f, err)
 	}
 	const update = "flatpak update --system -y --noninteractive --no-related --no-deps "
 	s.Answer(update+"--no-deploy --commit="+two+" app/org.demo.App/x86_64/stable", sourcetest.Reply{Stdout: "Updating app/org.demo.App/x86_64/stable\n"})
@@ -126,7 +129,7 @@ func TestWhoRunsWhatIsReplacedIsTold(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add("org.demo.App/x86_64/stable\t\tdemo\tcurrent,eol=x\tb60a0936fc77\n", "org.demo.*")
+	f.Add("org.demo.App/x86_64/stable\tDemo\t\tdemo\tcurrent,eol=x\tb60a0936fc77\n", "org.demo.*")
 	f.Add(" 1.\t   \torg.demo.Platform\t2\ti\tdemo\t< 207 bytes\n", "app/*//stable")
 	f.Add("No masked patterns\n", "[")
 	f.Fuzz(func(t *testing.T, text, pattern string) {

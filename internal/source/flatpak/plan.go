@@ -29,7 +29,7 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	}
 	for _, o := range meant {
 		p.Changes = append(p.Changes, fleet.Change{
-			Action: fleet.Upgrade, Name: o.in.name(o.ref), Arch: o.ref.arch, From: o.commit, To: o.Offer.To, Origin: o.Offer.Origin,
+			Action: fleet.Upgrade, Name: o.in.name(o.ref), Arch: o.ref.arch, From: algorithm + o.commit, To: algorithm + o.Offer.To, Origin: o.Offer.Origin,
 			Automatic: len(sel.Names) > 0 && !meansIt(sel.Names, o),
 		})
 		p.Download += o.Offer.Download
@@ -101,9 +101,11 @@ func needed(ctx context.Context, m *machine.Machine, p *fleet.Plan, list, meant 
 			if slices.ContainsFunc(p.Changes, func(x fleet.Change) bool { return x.Name == c.Name && x.Arch == c.Arch }) {
 				continue
 			}
-			if c.To, err = o.in.commit(ctx, m, o.Offer.Origin, n.ref.String()); err != nil {
+			commit, err := o.in.commit(ctx, m, o.Offer.Origin, n.ref.String())
+			if err != nil {
 				return err
 			}
+			c.To = algorithm + commit
 			p.Download += n.download
 			p.Changes = append(p.Changes, c)
 		}
@@ -171,14 +173,14 @@ func planBack(p *fleet.Plan, list []one) error {
 		case at < 0:
 			errs = append(errs, &fleet.Unknown{Because: fleet.Plain(back.Name) + " is not installed any more", Remedy: "install it by hand: flatpak install"})
 			continue
-		case back.To == list[at].commit:
+		case back.To == algorithm+list[at].commit:
 			continue
-		case back.To != "" && !commitText.MatchString(back.To):
+		case back.To != "" && !isCommit(back.To):
 			errs = append(errs, &fleet.Unknown{Because: fmt.Sprintf("%q is no commit", fleet.Plain(back.To))})
 			continue
 		}
 		o := list[at]
-		c := fleet.Change{Action: fleet.Downgrade, Name: back.Name, Arch: back.Arch, From: o.commit, To: back.To, Origin: o.Offer.Origin}
+		c := fleet.Change{Action: fleet.Downgrade, Name: back.Name, Arch: back.Arch, From: algorithm + o.commit, To: back.To, Origin: o.Offer.Origin}
 		if back.To == "" {
 			c.Action, c.Origin = fleet.Remove, ""
 		}

@@ -2,6 +2,7 @@ package flatpak
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"redflag/internal/fleet"
@@ -11,6 +12,9 @@ import (
 type ref struct{ kind, id, arch, branch string }
 
 func (r ref) String() string { return r.kind + "/" + r.id + "/" + r.arch + "/" + r.branch }
+
+// kinds are what a ref can be, and the folders that they are installed in.
+var kinds = []string{"app", "runtime"}
 
 // refParts are what the parts of a ref may be (flatpak-run(1), and the rules of D-Bus names).
 var refParts = regexp.MustCompile(`^(app|runtime)/([A-Za-z0-9_][A-Za-z0-9_.-]*)/([A-Za-z0-9_][A-Za-z0-9_-]*)/([A-Za-z0-9_][A-Za-z0-9_.-]*)$`)
@@ -55,13 +59,22 @@ func (i installation) named(name string) (id, branch string, ok bool) {
 // commitText is a commit of OSTree's: a SHA-256.
 var commitText = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
+// algorithm comes before a commit where people see it, who then know it for what it is, and see its beginning.
+const algorithm = "sha256:"
+
+// isCommit says whether what people see is a commit.
+func isCommit(version string) bool {
+	commit, ok := strings.CutPrefix(version, algorithm)
+	return ok && commitText.MatchString(commit)
+}
+
 // glob is what a * of a mask stands for (flatpak-mask(1)).
 const glob = `[A-Za-z0-9_.-]*`
 
 // covers says whether a mask's pattern covers a ref. Parts that it leaves out or leaves empty may be anything; so may the kind.
 func covers(pattern string, r ref) bool {
 	kind, rest, found := strings.Cut(pattern, "/")
-	if !found || kind != "app" && kind != "runtime" {
+	if !found || !slices.Contains(kinds, kind) {
 		kind, rest = "", pattern
 	}
 	if kind != "" && kind != r.kind {

@@ -69,24 +69,36 @@ func (d device) pending() (list []release, blocked bool) {
 	return list, len(list) > 0 && slices.ContainsFunc(list[0].Flags, func(f string) bool { return strings.HasPrefix(f, "blocked-") })
 }
 
-// issues gives what is mended on the way from the installed version to the newest, each once.
-func issues(list []release) []string {
-	var all []string
-	for _, r := range list {
-		for _, id := range r.Issues {
-			if id = fleet.Plain(id); id != "" && !slices.Contains(all, id) && len(all) < maxIssues {
-				all = append(all, id)
-			}
-		}
-	}
-	return all
-}
-
-// maxIssues bounds what one update claims to mend: the longest real list has some dozens.
+// maxIssues bounds what one version claims to mend: the longest real list has some dozens.
 const maxIssues = 1000
 
 // isFlaw tells the names of vulnerabilities from makers' own numbers of advisories.
 var isFlaw = regexp.MustCompile(`^(?:CVE-[0-9]{4}-[0-9]{4,}|GHSA(?:-[0-9a-z]{4}){3})$`)
+
+// notices gives what makers say that is mended on the way from the installed version to the newest: an advisory for each version that names an issue. It has the
+// maker's number, and where there is none the device's name and the version.
+func (d device) notices(name string, list []release) []fleet.Notice {
+	var all []fleet.Notice
+	for _, r := range list {
+		n := fleet.Notice{By: fleet.Plain(d.Vendor), Security: true, Severity: fleet.Severity(r.Urgency), FixedIn: fleet.Plain(r.Version), Reboot: slices.Contains(d.Flags, "needs-reboot")}
+		for _, id := range r.Issues[:min(len(r.Issues), maxIssues)] {
+			switch id = fleet.Plain(id); {
+			case isFlaw.MatchString(id):
+				n.CVEs = append(n.CVEs, id)
+			case n.ID == "":
+				n.ID = id
+			}
+		}
+		if n.ID == "" && len(n.CVEs) == 0 {
+			continue
+		}
+		slices.Sort(n.CVEs)
+		n.CVEs = slices.Compact(n.CVEs)
+		n.ID = cmp.Or(n.ID, fleet.Plain(name+" "+r.Version))
+		all = append(all, n)
+	}
+	return all
+}
 
 // byHand is why firmware is not installed by a program.
 const byHand = "firmware is installed by a person"
@@ -108,20 +120,14 @@ func (d device) update(name string) (u fleet.Update, ok bool) {
 	if len(list) == 0 {
 		return u, false
 	}
-	to, found := list[0], issues(list)
+	to := list[0]
 	u = fleet.Update{
-		Name: name, From: fleet.Plain(d.Version), To: fleet.Plain(to.Version), Security: len(found) > 0, Origin: fleet.Plain(to.Remote), Size: max(0, to.Size),
+		Name: name, From: fleet.Plain(d.Version), To: fleet.Plain(to.Version), Origin: fleet.Plain(to.Remote), Size: max(0, to.Size), Notices: d.notices(name, list),
 		Summary: d.remarks(to), Blocked: fleet.KeptBack, BlockedBecause: byHand + ": " + d.command() + d.needs(),
 	}
+	u.Security = len(u.Notices) > 0
 	if blocked {
 		u.Blocked, u.BlockedBecause = fleet.Held, "it was not approved of here: fwupdmgr set-approved-firmware"
-	}
-	u.Build = &fleet.Build{Package: name, From: u.From, To: u.To}
-	if flaws := slices.DeleteFunc(slices.Clone(found), func(id string) bool { return !isFlaw.MatchString(id) }); len(flaws) > 0 {
-		found = flaws
-	}
-	if len(found) > 0 {
-		u.Claims = &fleet.Claims{IDs: found, Entries: len(list), From: "what its maker tells " + cmp.Or(u.Origin, "fwupd")}
 	}
 	return u, true
 }
@@ -302,7 +308,7 @@ func ask(ctx context.Context, m *machine.Machine, what string, into any) error {
 }
 
 func unanswered(why, what string, err error) error {
-	return &fleet.Unknown{Because: "fwupd cannot be asked: " + fleet.Plain(why), Remedy: "see what `fwupdmgr " + what + "` says", Err: err}
+	return &fleet.Unknown{Because: fleet.Plain("fwupd cannot be asked: " + why), Remedy: "see what `fwupdmgr " + what + "` says", Err: err}
 }
 
 // nothing is the code of FwupdError for what has nothing to do (fwupd-error.h). Versions before 2.0 say so where there is no device, or no update.
@@ -323,7 +329,7 @@ func parse(result machine.Result, what string, into any) error {
 	}
 	if e := failed.Error; e != nil {
 		if strings.Contains(e.Domain, "dbus") || strings.HasPrefix(e.Message, "Failed to connect to daemon") {
-			return &fleet.Unknown{Because: "fwupd's daemon does not answer: " + fleet.Plain(e.Message), Remedy: "see `systemctl status fwupd`"}
+			return &fleet.Unknown{Because: fleet.Plain("fwupd's daemon does not answer: " + e.Message), Remedy: "see `systemctl status fwupd`"}
 		}
 		if e.Code == nothing && e.Domain == "FwupdError" {
 			return nil

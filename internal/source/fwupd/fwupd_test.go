@@ -1,11 +1,16 @@
 package fwupd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"redflag/internal/advisory"
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/source"
@@ -31,9 +36,8 @@ func TestFirmwareIsInstalledByAPersonAndByNobodyElse(t *testing.T) {
 	if !(Source{}).Present(m) {
 		t.Error("it is not seen")
 	}
-	because, remedy := "", ""
 	_, err := Source{}.Plan(t.Context(), m, fleet.Selection{Names: []string{"System Firmware"}})
-	if because, remedy = fleet.Explain(err); because != "System Firmware: firmware is installed by a person: fwupdmgr update "+strings.Repeat("a", 40)+" (it needs external power, it needs a reboot)" || remedy == "" {
+	if because, remedy := fleet.Explain(err); because != "System Firmware: firmware is installed by a person: fwupdmgr update "+strings.Repeat("a", 40)+" (it needs external power, it needs a reboot)" || remedy == "" {
 		t.Errorf("%q, %q", because, remedy)
 	}
 	if _, err = (Source{}).Plan(t.Context(), m, fleet.Selection{Names: []string{"curl"}}); !strings.Contains(err.Error(), `no update of "curl"`) {
@@ -53,6 +57,28 @@ func TestFirmwareIsInstalledByAPersonAndByNobodyElse(t *testing.T) {
 	}
 	if _, err = (Source{}).Plan(t.Context(), recorded(t, "no-bus"), fleet.Selection{All: true}); err == nil {
 		t.Error("nothing is known, and nothing is to do")
+	}
+}
+
+func TestWhatMakersNameSaysWhatToPatchFirst(t *testing.T) {
+	f, err := Source{}.Scan(t.Context(), recorded(t, "laptop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	advisor := advisory.Advisor{Matcher: advisory.NewMatcher(&advisory.Shelf{}), Now: time.Date(2026, 11, 26, 8, 0, 0, 0, time.UTC)}
+	got := map[string]string{}
+	for _, u := range f.Updates {
+		advice, err := advisor.Update(fleet.Host{}, u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if advice != nil {
+			got[u.Name] = fmt.Sprint(advice.Bucket, " ", len(advice.Mends), " ", advice.Mends[0].ID, " ", advice.Mends[0].Severity, " ", advice.Mends[0].FixedIn)
+		}
+	}
+	want := map[string]string{"System Firmware": "this window 1 CVE-2024-0762 critical 0.1.43", "UEFI dbx": "this window 1 vendor-1  371"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -102,6 +128,7 @@ func FuzzParse(f *testing.F) {
 			f.Add(text)
 		}
 	}
+	f.Add([]byte("no JSON: " + strings.Repeat("x", fleet.PlainLimit)))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var said struct {
 			Devices []device `json:"Devices"`

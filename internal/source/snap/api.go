@@ -83,7 +83,7 @@ func ask(ctx context.Context, m *machine.Machine, method, path string, body any)
 
 // unreachable says why snapd cannot be asked.
 func unreachable(err error) error {
-	u := &fleet.Unknown{Because: "snapd does not answer: " + fleet.Plain(err.Error()), Remedy: "see `systemctl status snapd.socket snapd`", Err: errors.Join(errDown, err)}
+	u := &fleet.Unknown{Because: fleet.Plain("snapd does not answer: " + err.Error()), Remedy: "see `systemctl status snapd.socket snapd`", Err: errors.Join(errDown, err)}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		u.Because, u.Remedy = "snapd does not listen: "+socket+" is not there", "start it: systemctl start snapd.socket"
@@ -104,7 +104,7 @@ func parseReply(data []byte) (reply, error) {
 		return r, &fleet.Unknown{Because: fmt.Sprintf("snapd's answer has over %d bytes", maxBody), Remedy: "see what `snap list` says", Err: machine.ErrTooLarge}
 	}
 	if err := json.Unmarshal(data, &r); err != nil {
-		return r, &fleet.Unknown{Because: "snapd's answer cannot be read: " + fleet.Plain(err.Error()), Remedy: "see `systemctl status snapd`", Err: err}
+		return r, &fleet.Unknown{Because: fleet.Plain("snapd's answer cannot be read: " + err.Error()), Remedy: "see `systemctl status snapd`", Err: err}
 	}
 	switch r.Type {
 	case "sync", "async":
@@ -116,7 +116,7 @@ func parseReply(data []byte) (reply, error) {
 		}
 		return r, explain(&f)
 	}
-	return r, &fleet.Unknown{Because: fmt.Sprintf("snapd gives an answer of an unknown type, %q", fleet.Plain(r.Type)), Remedy: "report it, with the output of `snap version`"}
+	return r, &fleet.Unknown{Because: fleet.Plain(fmt.Sprintf("snapd gives an answer of an unknown type, %q", fleet.Plain(r.Type))), Remedy: "report it, with the output of `snap version`"}
 }
 
 // runs is what snapd says where applications of a snap run.
@@ -126,7 +126,7 @@ var runs = regexp.MustCompile(`has running (?:apps|hooks) \(([^)]*)\)`)
 func explain(f *failure) error {
 	u := &fleet.Unknown{Because: f.Error(), Remedy: "see `snap changes`", Err: f}
 	if found := runs.FindStringSubmatch(f.Message); found != nil {
-		u.Because, u.Remedy = "it runs, and snapd replaces nothing that runs: "+fleet.Plain(found[1]), "close it, and try again"
+		u.Because, u.Remedy = fleet.Plain("it runs, and snapd replaces nothing that runs: "+found[1]), "close it, and try again"
 		return u
 	}
 	switch f.Kind {
@@ -149,6 +149,7 @@ func explain(f *failure) error {
 	case "daemon-restart", "system-restart":
 		u.Remedy = "wait until it has started again"
 	}
+	u.Because = fleet.Plain(u.Because)
 	return u
 }
 

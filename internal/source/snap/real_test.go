@@ -36,7 +36,7 @@ func TestARealSnapdIsUnderstood(t *testing.T) {
 		t.Errorf("its first start: %+v", first)
 	}
 	list, err := Source{}.Packages(t.Context(), m)
-	if err != nil || len(list) != 2 || list[1].Name != "hello" || list[1].Version != "2.10 (x2)" {
+	if err != nil || len(list) != 2 || list[0].Name != "hello" || list[0].Version != "2.10 (x2)" {
 		t.Fatalf("%v, %v", list, err)
 	}
 	if f, err := (Source{}).Scan(t.Context(), m); err != nil || len(f.Updates) > 0 || f.AsOf.IsZero() {

@@ -131,6 +131,7 @@ func (s Source) Packages(ctx context.Context, m *machine.Machine) ([]fleet.Packa
 	for _, p := range list {
 		packages = append(packages, fleet.Package{Source: s.Name(), Name: p.Name, Version: p.what()})
 	}
+	fleet.SortPackages(packages)
 	return packages, nil
 }
 

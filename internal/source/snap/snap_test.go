@@ -64,7 +64,7 @@ func TestAScanTellsWhatTheStoreHasAndWhatIsHeld(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	list, err := Source{}.Packages(t.Context(), p.machine())
-	if err != nil || len(list) != 4 || list[0].Version != "5.21.2-2f4ba6b (30131)" {
+	if err != nil || len(list) != 4 || list[2].Version != "5.21.2-2f4ba6b (30131)" {
 		t.Errorf("%v, %v", list, err)
 	}
 	if held, err := (Source{}).Held(p.machine()); err != nil || strings.Join(held, " ") != "mine" {
@@ -307,6 +307,8 @@ func TestARevisionIsReadFromWhatItIsCalled(t *testing.T) {
 func FuzzReply(f *testing.F) {
 	f.Add([]byte(`{"type":"sync","status-code":200,"result":` + before + `}`))
 	f.Add([]byte(refusal(400, `snap "lxd" has running apps (daemon), pids: 1`, "snap-change-conflict")))
+	f.Add([]byte(refusal(400, "has running apps ()", "")))
+	f.Add([]byte(refusal(400, strings.Repeat("x", fleet.PlainLimit), "dns-failure")))
 	f.Add([]byte(`{"type":"async","change":"1","maintenance":{"kind":"daemon-restart"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := parseReply(data)
