@@ -4,14 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strconv"
 	"strings"
 
 	"redflag/internal/fleet"
 )
 
 // BootID differs after every start of the machine, also in a container that shares its kernel with others: it is the kernel's own number of
-// this boot and when process 1 was started, in ticks of that kernel. It is empty where neither can be read.
+// this boot and when process 1 was started, in ticks of that kernel. macOS has a number for it too; on FreeBSD, whose clock of the start moves with the clock, it is when
+// rc.d/dmesg wrote down the kernel's messages. It is empty where nothing of it can be read.
 func (m *Machine) BootID() string {
+	switch runtime.GOOS {
+	case "darwin":
+		return m.sysctl(context.Background(), "kern.bootsessionuuid")
+	case "freebsd":
+		return m.messagesAt()
+	}
 	boot := m.line("/proc/sys/kernel/random/boot_id")
 	started := ""
 	if stat, err := m.ReadFile("/proc/1/stat", maxFact); err == nil {
@@ -21,6 +30,37 @@ func (m *Machine) BootID() string {
 		return ""
 	}
 	return boot + "/" + started
+}
+
+// messagesAt says when the kernel's messages were written down, which is done once in each start.
+func (m *Machine) messagesAt() string {
+	info, err := m.Stat("/var/run/dmesg.boot")
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatInt(info.ModTime().UnixNano(), 10)
+}
+
+// Uptime is how long the kernel has run, in seconds: on Linux by a clock that nobody sets. It is 0 where that cannot be told.
+func (m *Machine) Uptime() float64 {
+	if runtime.GOOS == "linux" {
+		return parseUptime(m.line("/proc/uptime"))
+	}
+	booted := parseBoot(m.sysctl(context.Background(), "kern.boottime"))
+	if booted.IsZero() {
+		return 0
+	}
+	return m.Now().Sub(booted).Seconds()
+}
+
+// parseUptime reads the first of the two numbers of /proc/uptime (proc_uptime(5)).
+func parseUptime(line string) float64 {
+	text, _, _ := strings.Cut(line, " ")
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0
+	}
+	return seconds
 }
 
 // parseStartTime reads field 22 of /proc/PID/stat (proc_pid_stat(5)). The second is a name in brackets that may hold anything.

@@ -19,8 +19,13 @@ const maxFact = 4 << 20
 // effect. It does not fail: what cannot be learnt is empty, or unknown with the reason. Without root it sees fewer
 // processes, and says how many are missing.
 func Facts(ctx context.Context, m *Machine) fleet.Host {
-	if runtime.GOOS == "linux" {
+	switch runtime.GOOS {
+	case "linux":
 		return factsOfLinux(ctx, m)
+	case "darwin":
+		return factsOfMacOS(ctx, m)
+	case "freebsd":
+		return factsOfFreeBSD(ctx, m)
 	}
 	return factsElsewhere(m, runtime.GOOS)
 }
@@ -37,16 +42,25 @@ func factsOfLinux(ctx context.Context, m *Machine) fleet.Host {
 
 // factsElsewhere is what the standard library knows of a system that is not Linux.
 func factsElsewhere(m *Machine, goos string) fleet.Host {
-	names := map[string]string{"darwin": "macOS", "windows": "Windows", "freebsd": "FreeBSD"}
-	name, ok := names[goos]
-	if !ok {
-		name = goos
-	}
+	name := systemName(goos)
 	why := "RedFlag cannot tell on " + name
 	h := identity(m, name, goos)
 	h.Reboot = fleet.Reboot{Needed: fleet.NeedUnknown, Because: []string{why}}
 	h.Restart = fleet.Restart{Needed: fleet.NeedUnknown, Because: why, Services: []fleet.Service{}}
 	return h
+}
+
+// systemName is what people call a system.
+func systemName(goos string) string {
+	switch goos {
+	case "darwin":
+		return "macOS"
+	case "windows":
+		return "Windows"
+	case "freebsd":
+		return "FreeBSD"
+	}
+	return goos
 }
 
 // identity gives a host's name, system and place, with what stands for them where no os-release does.

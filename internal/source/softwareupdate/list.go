@@ -112,7 +112,7 @@ var (
 
 func parseItem(label, text string) (item, error) {
 	i := item{label: label}
-	size := ""
+	var size string
 	if found := older.FindStringSubmatch(text); found != nil {
 		i.title, i.version, size, i.restart = found[1], found[2], found[3]+"K", strings.Contains(found[4], "[restart]")
 	} else {
