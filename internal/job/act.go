@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -156,7 +155,7 @@ func (r runner) reboot(ctx context.Context, j *Job, o fleet.Outcome, w source.Wo
 			Because: "whether a reboot is needed is not known: " + strings.Join(o.Reboot.Because, "; "), Remedy: "look at the host, or have it rebooted whether it needs that or not",
 		})
 	}
-	j.State, j.Boot, j.Uptime, j.PID, j.Outcome = Rebooting, r.m.BootID(), uptime(r.m), 0, &o
+	j.State, j.Boot, j.Uptime, j.PID, j.Outcome = Rebooting, r.m.BootID(), r.m.Uptime(), 0, &o
 	if j.Boot == "" {
 		return j.end(r.m, &o, Failed, &fleet.Unknown{Because: "this machine's boots cannot be told apart, so nobody could say that it has come back", Remedy: "reboot it by hand"})
 	}
@@ -191,21 +190,4 @@ func (r runner) awoken(ctx context.Context, j *Job) error {
 	o.Rebooted = true
 	r.verify(ctx, j, &o)
 	return j.end(r.m, &o, stateOf(o), nil)
-}
-
-// maxUptime bounds /proc/uptime, which has two numbers.
-const maxUptime = 1 << 10
-
-// uptime is how long the kernel has run, in seconds: a clock that nobody sets.
-func uptime(m *machine.Machine) float64 {
-	data, err := m.ReadFile("/proc/uptime", maxUptime)
-	if err != nil {
-		return 0
-	}
-	text, _, _ := strings.Cut(string(data), " ")
-	seconds, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	if err != nil {
-		return 0
-	}
-	return seconds
 }

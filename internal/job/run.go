@@ -283,7 +283,7 @@ func Recover(ctx context.Context, m *machine.Machine, installers []source.Instal
 func Abandoned(m *machine.Machine, j Job) bool {
 	switch j.State {
 	case Rebooting:
-		return m.BootID() != j.Boot || uptime(m)-j.Uptime > rebootPatience.Seconds()
+		return m.BootID() != j.Boot || m.Uptime()-j.Uptime > rebootPatience.Seconds()
 	case Fetching, Running:
 		return !Busy(m)
 	}

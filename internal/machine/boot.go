@@ -4,14 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strconv"
 	"strings"
 
 	"redflag/internal/fleet"
 )
 
 // BootID differs after every start of the machine, also in a container that shares its kernel with others: it is the kernel's own number of
-// this boot and when process 1 was started, in ticks of that kernel. It is empty where neither can be read.
+// this boot and when process 1 was started, in ticks of that kernel. On Windows it is the number that Windows counts its starts by. It is empty where nobody
+// says.
 func (m *Machine) BootID() string {
+	if runtime.GOOS == "windows" {
+		return m.windowsBootID()
+	}
 	boot := m.line("/proc/sys/kernel/random/boot_id")
 	started := ""
 	if stat, err := m.ReadFile("/proc/1/stat", maxFact); err == nil {
@@ -36,6 +42,9 @@ func parseStartTime(stat []byte) string {
 
 // Reboot has the machine rebooted: it returns when that was begun. Where something forbids a shutdown, as apt does while it installs, it is refused.
 func (m *Machine) Reboot(ctx context.Context) error {
+	if runtime.GOOS == "windows" {
+		return m.rebootWindows(ctx)
+	}
 	if who := m.inhibitors(); len(who) > 0 {
 		return &fleet.Unknown{Because: "a shutdown is forbidden now by " + enumerate(who), Remedy: "wait until it is done, then try again"}
 	}
@@ -80,4 +89,21 @@ func (m *Machine) inhibitors() []string {
 		}
 	}
 	return who
+}
+
+// maxUptime bounds /proc/uptime, which has two numbers.
+const maxUptime = 1 << 10
+
+// Uptime is how long the kernel has run, in seconds: a clock that nobody sets. It is 0 where nobody says.
+func (m *Machine) Uptime() float64 {
+	data, err := m.ReadFile("/proc/uptime", maxUptime)
+	if err != nil {
+		return uptime()
+	}
+	text, _, _ := strings.Cut(string(data), " ")
+	seconds, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil {
+		return 0
+	}
+	return seconds
 }

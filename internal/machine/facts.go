@@ -19,8 +19,11 @@ const maxFact = 4 << 20
 // effect. It does not fail: what cannot be learnt is empty, or unknown with the reason. Without root it sees fewer
 // processes, and says how many are missing.
 func Facts(ctx context.Context, m *Machine) fleet.Host {
-	if runtime.GOOS == "linux" {
+	switch runtime.GOOS {
+	case "linux":
 		return factsOfLinux(ctx, m)
+	case "windows":
+		return factsOfWindows(ctx, m)
 	}
 	return factsElsewhere(m, runtime.GOOS)
 }
@@ -35,7 +38,7 @@ func factsOfLinux(ctx context.Context, m *Machine) fleet.Host {
 	return h
 }
 
-// factsElsewhere is what the standard library knows of a system that is not Linux.
+// factsElsewhere is what the standard library knows of a system that is none of those.
 func factsElsewhere(m *Machine, goos string) fleet.Host {
 	names := map[string]string{"darwin": "macOS", "windows": "Windows", "freebsd": "FreeBSD"}
 	name, ok := names[goos]

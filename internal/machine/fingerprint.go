@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"runtime"
 	"strings"
 )
 
@@ -14,7 +15,7 @@ const fingerprintLength = 32
 
 // Fingerprint tells one machine from another by 32 hexadecimal digits, the same ones after it was renamed or RedFlag was installed again. It
 // is a keyed hash of the machine's own ID, which machine-id(5) calls confidential: the ID cannot be had from it. It is empty
-// where a machine has no ID that can be read (Windows and macOS keep theirs elsewhere). Clones of one disk share it until
+// where a machine has no ID that can be read (macOS keeps its elsewhere). Clones of one disk share it until
 // somebody gives them IDs of their own.
 func Fingerprint(m *Machine) string {
 	id, ok := parseMachineID(m.machineID())
@@ -29,6 +30,9 @@ func Fingerprint(m *Machine) string {
 // machineID reads the first file there is. One that is there and has no ID decides too: an image that is to get its ID at the first start may
 // have kept another machine's in the second place. The last is FreeBSD's, a UUID (rc.d/hostid).
 func (m *Machine) machineID() string {
+	if runtime.GOOS == "windows" {
+		return m.windowsID()
+	}
 	for _, file := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid"} {
 		if _, err := m.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 			return m.line(file)
