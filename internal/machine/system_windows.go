@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -41,8 +42,23 @@ var systemVariables = []string{
 	"USERPROFILE", "windir",
 }
 
-// systemName gives the name that one of RedFlag's own files has on this system.
-func systemName(name string) string { return onWindows(name) }
+// ourPlaces are the folders of the system's administrator in which RedFlag keeps its own files, as this program names them on every system, and below what
+// they are on Windows: its users may make folders in the root of its disk, and would be trusted with what belongs to root.
+var ourPlaces = []struct{ name, windows string }{
+	{"/var/lib/redflag", "/ProgramData/redflag/state"},
+	{"/var/cache/redflag", "/ProgramData/redflag/cache"},
+	{"/etc/redflag", "/ProgramData/redflag/config"},
+}
+
+// systemName gives the name that one of RedFlag's own files has on this system; any other keeps its own.
+func systemName(name string) string {
+	for _, p := range ourPlaces {
+		if rest, ok := strings.CutPrefix(name, p.name); ok && (rest == "" || rest[0] == '/') {
+			return p.windows + rest
+		}
+	}
+	return name
+}
 
 // tokenElevation is TokenElevation of TOKEN_INFORMATION_CLASS (winnt.h).
 const tokenElevation = 20
