@@ -18,7 +18,7 @@ FUZZTIME ?= 20s
 PLATFORMS := linux/amd64 linux/arm64 linux/arm darwin/arm64 windows/amd64 freebsd/amd64
 
 # What make check vets beside this machine's own platform, tests and all: one for each system, because systems differ and processors do not.
-VETTED := darwin/arm64 freebsd/amd64
+VETTED := darwin/arm64 freebsd/amd64 windows/amd64
 
 .PHONY: build check test parts lint cross web bench bench-fleet bench-page fuzz clean
 

@@ -14,19 +14,19 @@ import (
 )
 
 // systemAdvisories is where root's feeds lie: everybody on the machine uses them who has none of their own.
-const systemAdvisories = "/var/lib/redflag/advisories"
+func systemAdvisories() string { return machine.Local().Path("/var/lib/redflag/advisories") }
 
 func (p *Program) advisoryDir() string { return filepath.Join(p.dirs.State, "advisories") }
 
 // shelf opens the feeds: one's own, or else the system's. Note says that there may be some which this user cannot see.
 func (p *Program) shelf() (s *advisory.Shelf, note string, err error) {
 	own, err := advisory.Open(p.advisoryDir())
-	if err != nil || !own.Empty() || p.advisoryDir() == systemAdvisories {
+	if err != nil || !own.Empty() || p.advisoryDir() == systemAdvisories() {
 		return own, "", err
 	}
-	system, unseen := advisory.Open(systemAdvisories)
+	system, unseen := advisory.Open(systemAdvisories())
 	if unseen != nil {
-		return own, "whether there is advisory data in " + systemAdvisories + " cannot be seen by this user, who has none of their own", nil //nolint:nilerr // the note says it
+		return own, "whether there is advisory data in " + systemAdvisories() + " cannot be seen by this user, who has none of their own", nil //nolint:nilerr // the note says it
 	}
 	return system, "", nil
 }
@@ -79,7 +79,7 @@ func (p *Program) advisor() (a advisory.Advisor, shelf *advisory.Shelf, note str
 
 // suppressions reads the user's file, or else the system's.
 func (p *Program) suppressions() ([]advisory.Suppression, error) {
-	for _, dir := range []string{p.dirs.Config, "/etc/redflag"} {
+	for _, dir := range []string{p.dirs.Config, machine.Local().Path("/etc/redflag")} {
 		if list, err := advisory.Suppressions(filepath.Join(dir, "suppressions.toml")); err != nil || list != nil {
 			return list, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -76,7 +75,7 @@ func (p *Program) enroll(ctx context.Context, server, token string, plainHTTP bo
 	if err != nil {
 		return err
 	}
-	if os.Geteuid() == 0 {
+	if machine.Administers() {
 		if err := p.enrolled(ctx, id); err != nil {
 			return err
 		}
@@ -182,7 +181,7 @@ func (p *Program) RunAgent(ctx context.Context, id agent.Identity, dir string, m
 // ownFolder refuses root a folder that is another user's: what root leaves in it, that user could not read.
 func ownFolder(dir string) error {
 	owner, err := machine.OwnerOf(dir)
-	if err != nil || owner <= 0 || os.Geteuid() != 0 {
+	if err != nil || owner <= 0 || !machine.Administers() {
 		return nil //nolint:nilerr // it is not there yet, or its owner is not known here
 	}
 	return &fleet.Unknown{

@@ -123,11 +123,16 @@ func sane(now time.Time) error {
 }
 
 func (d *doctor) user() {
-	if os.Geteuid() == 0 {
-		d.tell(works, "user", "root: sees every process, may refresh package lists and ask the container engine", "")
-		return
+	says := "not root: package updates are seen in full; other users' processes are not"
+	switch {
+	case runtime.GOOS == "windows" && machine.Administers():
+		says = "an administrator: may search for updates and install them"
+	case runtime.GOOS == "windows":
+		says = "no administrator: sees what is on offer, and installs nothing"
+	case machine.Administers():
+		says = "root: sees every process, may refresh package lists and ask the container engine"
 	}
-	d.tell(works, "user", "not root: package updates are seen in full; other users' processes are not", "")
+	d.tell(works, "user", says, "")
 }
 
 func (d *doctor) configured(p *Program) {

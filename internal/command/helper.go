@@ -92,7 +92,7 @@ func agentIDs() (uid, gid int, err error) {
 // whoHasRoot gives who has root here: a helper in this process where we are root, else the one that listens. It is nil where there is none.
 func (p *Program) whoHasRoot(id agent.Identity) (root agent.Root, end func(), err error) {
 	none := func() {}
-	if os.Geteuid() == 0 {
+	if machine.Administers() {
 		h, err := p.newHelper(func() (helper.Trust, error) {
 			return helper.Trust{Host: id.Host, Server: id.Server, OrderKey: id.OrderKey}, nil // it is root's own file
 		})
@@ -224,5 +224,5 @@ func (p *Program) engineView(name string) string {
 
 // isService says whether we are the agent's service, which has its folders from systemd (systemd.exec(5)) and is not root.
 func (p *Program) isService() bool {
-	return os.Geteuid() != 0 && strings.HasSuffix(os.Getenv("STATE_DIRECTORY"), "/redflag/agent")
+	return !machine.Administers() && strings.HasSuffix(os.Getenv("STATE_DIRECTORY"), "/redflag/agent")
 }

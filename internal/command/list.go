@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"redflag/internal/fleet"
+	"redflag/internal/machine"
 	"redflag/internal/memory"
 	"redflag/internal/wire"
 )
@@ -30,7 +31,7 @@ func (p *Program) remembered() (fleet.Scan, error) {
 
 // agentsScan is for root the last scan of the agent, which runs as a user of its own: what it says is held to bounds and made safe, as a server does.
 func (p *Program) agentsScan() (fleet.Scan, bool) {
-	if os.Geteuid() != 0 {
+	if !machine.Administers() {
 		return fleet.Scan{}, false
 	}
 	if info, err := os.Lstat(memory.File(p.AgentDir())); err != nil || !info.Mode().IsRegular() {

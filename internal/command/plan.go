@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -203,8 +204,11 @@ func (p *Program) approve(ctx context.Context, question string, yes bool) error 
 
 // rootAlone refuses what only root may do.
 func rootAlone(what string) error {
-	if os.Geteuid() == 0 {
+	if machine.Administers() {
 		return nil
+	}
+	if runtime.GOOS == "windows" {
+		return &fleet.Unknown{Because: "only administrators may " + what, Remedy: "run it as an administrator"}
 	}
 	return &fleet.Unknown{Because: "only root may " + what, Remedy: "sudo " + strings.Join(os.Args, " ")}
 }

@@ -147,7 +147,7 @@ func (p *Program) prepare() error {
 	if p.configFile != "" {
 		p.config, err = config.Load(p.configFile)
 	} else {
-		p.config, err = config.Find(dirs.Config, "/etc/redflag")
+		p.config, err = config.Find(dirs.Config, machine.Local().Path("/etc/redflag"))
 	}
 	if err != nil {
 		return usageError{err}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -137,4 +136,4 @@ func (h *Helper) settle(ctx context.Context) error {
 }
 
 // own makes the helper's folder, for root alone to look into.
-func own(dir string) error { return os.MkdirAll(dir, 0o700) }
+func own(dir string) error { return machine.MakeFolder(dir) }

@@ -124,7 +124,7 @@ func New(m *machine.Machine, j Job) (Job, error) {
 	}
 	now := m.Now().UTC()
 	j.ID, j.State, j.CreatedAt, j.Digest = newID(now, list), Approved, now, j.Plan.Digest()
-	if err := os.MkdirAll(m.Path(j.ID.dir()), 0o700); err != nil {
+	if err := machine.MakeFolder(m.Path(j.ID.dir())); err != nil {
 		return j, fmt.Errorf("write the job down: %w", err)
 	}
 	if err := j.save(m); err != nil {

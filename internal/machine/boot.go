@@ -12,14 +12,16 @@ import (
 )
 
 // BootID differs after every start of the machine, also in a container that shares its kernel with others: it is the kernel's own number of
-// this boot and when process 1 was started, in ticks of that kernel. macOS has a number for it too; on FreeBSD, whose clock of the start moves with the clock, it is when
-// rc.d/dmesg wrote down the kernel's messages. It is empty where nothing of it can be read.
+// this boot and when process 1 was started, in ticks of that kernel. macOS has a number for it too, and Windows counts its starts; on FreeBSD, whose clock of the start moves
+// with the clock, it is when rc.d/dmesg wrote down the kernel's messages. It is empty where nothing of it can be read.
 func (m *Machine) BootID() string {
 	switch runtime.GOOS {
 	case "darwin":
 		return m.sysctl(context.Background(), "kern.bootsessionuuid")
 	case "freebsd":
 		return m.messagesAt()
+	case "windows":
+		return m.windowsBootID()
 	}
 	boot := m.line("/proc/sys/kernel/random/boot_id")
 	started := ""
@@ -41,10 +43,13 @@ func (m *Machine) messagesAt() string {
 	return strconv.FormatInt(info.ModTime().UnixNano(), 10)
 }
 
-// Uptime is how long the kernel has run, in seconds: on Linux by a clock that nobody sets. It is 0 where that cannot be told.
+// Uptime is how long the kernel has run, in seconds: on Linux and Windows by a clock that nobody sets. It is 0 where that cannot be told.
 func (m *Machine) Uptime() float64 {
-	if runtime.GOOS == "linux" {
+	switch runtime.GOOS {
+	case "linux":
 		return parseUptime(m.line("/proc/uptime"))
+	case "windows":
+		return uptime()
 	}
 	booted := parseBoot(m.sysctl(context.Background(), "kern.boottime"))
 	if booted.IsZero() {
@@ -76,6 +81,9 @@ func parseStartTime(stat []byte) string {
 
 // Reboot has the machine rebooted: it returns when that was begun. Where something forbids a shutdown, as apt does while it installs, it is refused.
 func (m *Machine) Reboot(ctx context.Context) error {
+	if runtime.GOOS == "windows" {
+		return m.rebootWindows(ctx)
+	}
 	if who := m.inhibitors(); len(who) > 0 {
 		return &fleet.Unknown{Because: "a shutdown is forbidden now by " + enumerate(who), Remedy: "wait until it is done, then try again"}
 	}

@@ -20,11 +20,17 @@ type Folders struct {
 }
 
 // Dirs gives the folders of whoever runs us: those of the XDG Base Directory Specification's variables where they are set to an
-// absolute path, for root those of the system (/var/lib/redflag, /var/cache/redflag, /etc/redflag), otherwise the user's
-// usual ones (~/.local/state/redflag, ~/.cache/redflag, ~/.config/redflag, and what macOS and Windows have instead). It
-// fails only for a user who has no home and no variables.
+// absolute path, for root those of the system (/var/lib/redflag, /var/cache/redflag, /etc/redflag; for administrators of Windows
+// folders in ProgramData, which are closed to others), otherwise the user's usual ones (~/.local/state/redflag, ~/.cache/redflag,
+// ~/.config/redflag, and what macOS and Windows have instead). It fails for a user who has no home and no variables, and where
+// somebody else has made the system's folder.
 func Dirs() (Folders, error) {
-	return folders(runtime.GOOS, os.Geteuid() == 0, home(), os.Getenv)
+	root := Administers()
+	f, err := folders(runtime.GOOS, root, home(), os.Getenv)
+	if err == nil && root {
+		err = trusted(filepath.Dir(f.State))
+	}
+	return f, err
 }
 
 // home is HOME, or what the user database says where a service manager or cron set none.
@@ -69,6 +75,9 @@ func fromXDG(variable, usual string) string {
 // usualFolders gives what holds without any XDG variable; empty ones where nobody can tell.
 func usualFolders(goos string, root bool, home string, env func(string) string) Folders {
 	switch {
+	case goos == "windows" && root && env("ProgramData") != "":
+		ours := filepath.Join(env("ProgramData"), ours)
+		return Folders{below(ours, "state"), below(ours, "cache"), below(ours, "config")}
 	case goos == "windows":
 		local, roaming := env("LocalAppData"), env("AppData")
 		return Folders{below(local, ours, "state"), below(local, ours, "cache"), below(roaming, ours)}

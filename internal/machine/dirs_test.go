@@ -37,6 +37,8 @@ func TestFoldersFollowTheVariablesThenTheUser(t *testing.T) {
 			want: Folders{"/Users/ada/Library/Application Support/redflag", "/Users/ada/Library/Caches/redflag", "/Users/ada/Library/Application Support/redflag"}},
 		{name: "Windows", goos: "windows", home: "/Users/ada", env: map[string]string{"LocalAppData": "/l", "AppData": "/r"},
 			want: Folders{"/l/redflag/state", "/l/redflag/cache", "/r/redflag"}},
+		{name: "an administrator of Windows", goos: "windows", root: true, env: map[string]string{"LocalAppData": "/l", "AppData": "/r", "ProgramData": "/p"},
+			want: Folders{"/p/redflag/state", "/p/redflag/cache", "/p/redflag/config"}},
 	}
 	for _, c := range cases {
 		got, err := folders(c.goos, c.root, c.home, func(name string) string { return c.env[name] })

@@ -26,6 +26,8 @@ func Facts(ctx context.Context, m *Machine) fleet.Host {
 		return factsOfMacOS(ctx, m)
 	case "freebsd":
 		return factsOfFreeBSD(ctx, m)
+	case "windows":
+		return factsOfWindows(ctx, m)
 	}
 	return factsElsewhere(m, runtime.GOOS)
 }
@@ -40,7 +42,7 @@ func factsOfLinux(ctx context.Context, m *Machine) fleet.Host {
 	return h
 }
 
-// factsElsewhere is what the standard library knows of a system that is not Linux.
+// factsElsewhere is what the standard library knows of a system that is none of those.
 func factsElsewhere(m *Machine, goos string) fleet.Host {
 	name := systemName(goos)
 	why := "RedFlag cannot tell on " + name

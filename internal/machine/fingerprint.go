@@ -15,7 +15,7 @@ const fingerprintLength = 32
 
 // Fingerprint tells one machine from another by 32 hexadecimal digits, the same ones after it was renamed or RedFlag was installed again. It
 // is a keyed hash of the machine's own ID, which machine-id(5) calls confidential: the ID cannot be had from it. It is empty
-// where a machine has no ID that can be read (Windows keeps its own elsewhere). Clones of one disk share it until
+// where a machine has no ID that can be read. Clones of one disk share it until
 // somebody gives them IDs of their own.
 func Fingerprint(m *Machine) string {
 	id, ok := parseMachineID(m.machineID())
@@ -31,8 +31,11 @@ func Fingerprint(m *Machine) string {
 // have kept another machine's in the second place. The last is FreeBSD's, a UUID (rc.d/hostid);
 // a Mac's is its hardware's.
 func (m *Machine) machineID() string {
-	if runtime.GOOS == "darwin" {
+	switch runtime.GOOS {
+	case "darwin":
 		return m.macID()
+	case "windows":
+		return m.windowsID()
 	}
 	for _, file := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid"} {
 		if _, err := m.Stat(file); !errors.Is(err, fs.ErrNotExist) {

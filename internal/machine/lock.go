@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 )
 
@@ -14,7 +13,7 @@ var ErrLocked = errors.New("another process is at it")
 // Lock takes a lock that is this process's until it is closed, or until the process ends, however it ends. The folder is made where
 // it is missing, for its owner only. The file stays.
 func Lock(path string) (io.Closer, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := MakeFolder(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	f, err := lockFile(path)

@@ -16,7 +16,7 @@ import (
 
 // Machine is a computer to look at. Its fields are set once, before use; it is then safe for many goroutines.
 type Machine struct {
-	// Root is the folder that holds the machine's file system: "/" for the computer that we run on.
+	// Root is the folder that holds the machine's file system: "/" for the computer that we run on, or the disk of Windows.
 	Root string
 	// Runner runs its commands.
 	Runner Runner
@@ -30,12 +30,13 @@ type Machine struct {
 
 // Local is the computer that we run on.
 func Local() *Machine {
-	return &Machine{Root: "/", Runner: Exec{}, Now: time.Now, Interfaces: localInterfaces}
+	return &Machine{Root: rootFolder(), Runner: Exec{}, Now: time.Now, Interfaces: localInterfaces}
 }
 
-// Path gives the place on this computer of a file of the machine. The name is absolute on the machine.
+// Path gives the place on this computer of a file of the machine. The name is absolute on the machine, with slashes. On Windows what is below /var/lib/redflag,
+// /var/cache/redflag and /etc/redflag lies in ProgramData.
 func (m *Machine) Path(name string) string {
-	return filepath.Join(m.Root, filepath.FromSlash(name))
+	return filepath.Join(m.Root, filepath.FromSlash(ourName(name)))
 }
 
 // Open opens a file of the machine for reading.

@@ -74,7 +74,7 @@ func (m *Machine) inUse(ctx context.Context, look func(*looker, int) sight) inUs
 		found.cut = "the look at the processes was interrupted"
 	}
 	found.add(pids, sights)
-	found.root = os.Geteuid() == 0
+	found.root = Administers()
 	return found
 }
 
@@ -92,7 +92,7 @@ func (m *Machine) pids() ([]int, error) {
 	pids := make([]int, 0, len(names))
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
-		ourselves := m.Root == "/" && pid == os.Getpid()
+		ourselves := m.Root == rootFolder() && pid == os.Getpid()
 		if err == nil && pid > 0 && !ourselves {
 			pids = append(pids, pid)
 		}

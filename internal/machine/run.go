@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -44,17 +45,15 @@ type Runner interface {
 // ErrNotInstalled: there is no such program on the machine.
 var ErrNotInstalled = errors.New("not installed")
 
-// searchPath is where programs are looked for: fixed, so that neither a bare cron environment nor a user's own programs matter.
-var searchPath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
-
 // Environment is what every child gets: no locale (LC_ALL beats LANG and LANGUAGE, and a translated apt answers nothing that
-// can be read), no time zone, no terminal, and no variable of ours but HOME and the proxies.
+// can be read), no time zone, no terminal, and no variable of ours but HOME, the proxies, and those by which Windows' own programs find themselves.
 func Environment() []string {
 	env := []string{
 		"LC_ALL=C.UTF-8", "LANGUAGE=", "TZ=UTC", "TERM=dumb", "COLUMNS=500",
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"PATH=" + strings.Join(searchPath(), string(os.PathListSeparator)),
 	}
-	for _, name := range []string{"HOME", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
+	names := []string{"HOME", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
+	for _, name := range append(names, systemVariables...) {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
 		}
@@ -68,7 +67,7 @@ func LookPath(name string) (string, error) {
 	candidates := []string{name}
 	if !filepath.IsAbs(name) {
 		candidates = candidates[:0]
-		for _, dir := range searchPath {
+		for _, dir := range searchPath() {
 			candidates = append(candidates, filepath.Join(dir, name))
 		}
 	}

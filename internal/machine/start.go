@@ -11,7 +11,7 @@ import (
 // Begin prepares a command that writes to a file, so that it goes on if we end: nothing breaks that it writes to. Extra files are its
 // descriptors 3 and up. It gets [Environment] and the command's own, no standard input, and is not ended by anything but itself.
 func (m *Machine) Begin(c Command, out *os.File, extra ...*os.File) (*exec.Cmd, error) {
-	if len(m.Prefix) == 0 && m.Root != "/" {
+	if len(m.Prefix) == 0 && m.Root != rootFolder() {
 		return nil, errors.New("a machine in a folder has no way to begin commands: they would run on this computer instead")
 	}
 	words := append(append(append([]string{}, m.Prefix...), c.Name), c.Args...)
@@ -21,7 +21,8 @@ func (m *Machine) Begin(c Command, out *os.File, extra ...*os.File) (*exec.Cmd, 
 	}
 	cmd := exec.CommandContext(context.Background(), program, words[1:]...)
 	cmd.Env = append(Environment(), c.Env...)
-	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = out, out, extra
+	cmd.Stdout, cmd.Stderr = out, out
+	give(cmd, extra)
 	return cmd, nil
 }
 
@@ -32,7 +33,8 @@ func (m *Machine) Follow(ctx context.Context, c Command, out *os.File, extra ...
 		return -1, err
 	}
 	killed := exec.CommandContext(ctx, cmd.Path, cmd.Args[1:]...)
-	killed.Env, killed.Stdout, killed.Stderr, killed.ExtraFiles = cmd.Env, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles
+	killed.Env, killed.Stdout, killed.Stderr = cmd.Env, cmd.Stdout, cmd.Stderr
+	give(killed, extra)
 	ownGroup(killed)
 	return Code(ctx, killed, killed.Run())
 }

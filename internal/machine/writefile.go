@@ -12,7 +12,7 @@ import (
 // also after a crash or a power cut, and of two writers one wins whole. The folder is made where it is missing, for its
 // owner only. A process that is killed while it writes may leave a file named .NAME.*.tmp behind.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := MakeFolder(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return WriteFileBy(path, perm, func(f *os.File) error {

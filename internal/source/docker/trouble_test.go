@@ -1,16 +1,13 @@
 package docker
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/moby/moby/api/types/container"
@@ -126,30 +123,6 @@ func playDying(t *testing.T, at string, engine http.Handler) string {
 		<-done
 	})
 	return "unix://" + path
-}
-
-// asNobody names the address that this test's program, started again as a user without rights, asks.
-const asNobody = "REDFLAG_TEST_AS_NOBODY"
-
-func TestWhoMayNotAskARealSocketIsToldHow(t *testing.T) {
-	if host := os.Getenv(asNobody); host != "" {
-		_, err := scan(t, New(newClient(t), Options{Host: host, Getenv: noEnv}))
-		because, remedy := fleet.Explain(err)
-		_ = json.NewEncoder(os.Stdout).Encode([]string{because, remedy})
-		return
-	}
-	parts.NeedRoot(t)
-	open, closed := socketIn(t, 0o755, 0o660), socketIn(t, 0o700, 0o666)
-	for _, path := range []string{open, closed} {
-		cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^"+t.Name()+"$")
-		cmd.Dir = "/"
-		cmd.Env = []string{asNobody + "=unix://" + path}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		out, err := cmd.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), `["no permission to ask Docker at unix://`+path) || !strings.Contains(string(out), "add your user to the group docker") {
-			t.Errorf("%v: %s", err, out)
-		}
-	}
 }
 
 // socketIn gives the path of a socket that somebody listens at.

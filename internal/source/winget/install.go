@@ -141,8 +141,7 @@ func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w 
 	var reasons, remedies []string
 	for _, c := range p.Changes {
 		code, told := codes[c.Name]
-		switch n := uint32(code); { //nolint:gosec // an HRESULT
-		case n == rebootFinishes || n == rebootBefore || n == rebootBegun:
+		if n := uint32(code); n == rebootFinishes || n == rebootBefore || n == rebootBegun { //nolint:gosec // an HRESULT
 			o.Reboot.Needed = fleet.Needed
 			o.Reboot.Because = append(o.Reboot.Because, c.Name)
 		}

@@ -90,7 +90,7 @@ func versions(ctx context.Context, m *machine.Machine) (map[string]string, error
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(dir)
 	file := path.Join(dir, "export.json")
 	r, err := run(ctx, m, "export", "--output", file, "--include-versions", "--accept-source-agreements", "--disable-interactivity")
 	if err != nil {
