@@ -144,6 +144,9 @@ func (d *drafting) add(name string, u fleet.Update, named bool) error {
 	change := fleet.Change{
 		Action: fleet.Recreated, Name: name, Arch: u.Platform, Image: u.Name, From: cmp.Or(u.From, c.Image), To: u.To, Origin: u.Origin,
 	}
+	if own := textOf(c.whole["ImageDigest"]); own != "" && u.From != "" {
+		change.From = own // Podman finds an image that lost its name by no other one
+	}
 	if change.To == "" { // what the tag means here has no digest in any registry
 		here, err := c.engine.api.ImageInspect(d.ctx, u.Name)
 		if err != nil {
