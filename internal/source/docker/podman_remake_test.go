@@ -210,3 +210,33 @@ func TestAnImageThatDoesNotRunLeavesPodmansOldOneRunning(t *testing.T) {
 		w.empty()
 	}
 }
+
+func TestPodmanGoesBackToAnImageThatHasLostItsName(t *testing.T) {
+	w := newPodmanWorkshop(t)
+	both := func(content string) any {
+		return index(t, []recipe{{content: content, program: idleProgram(t)}, {content: content, platform: "linux/arm64"}})
+	}
+	first := w.pushed("lost:1", both("1"))
+	w.podman("run", "-d", "--name=web", "--network=none", w.ref("lost:1"))
+	before := w.inspect("web").Image
+	w.push("lost:1", both("2"))
+	p := w.plan(fleet.Selection{All: true})
+	o, k := w.carryOut(p)
+	if !o.Succeeded() {
+		t.Fatalf("%+v\n%s", o, w.log(k))
+	}
+	for _, digest := range slices.Compact([]string{first, p.Changes[0].From}) {
+		unpublish(w, w.ref("lost:1"), digest)
+	}
+	sel, err := w.source.Undo(w.m, p, o, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = w.plan(sel)
+	if warned := strings.Join(p.Warnings, "; "); strings.Contains(warned, "fetched again") {
+		t.Error(warned)
+	}
+	if o, k := w.carryOut(p); !o.Succeeded() || w.inspect("web").Image != before {
+		t.Errorf("%s: %+v\n%s", w.names(), o, w.log(k))
+	}
+}
