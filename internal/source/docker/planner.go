@@ -240,7 +240,7 @@ func (d *drafting) stillThere(e *engine, c fleet.Change) error {
 	}
 	gone := &fleet.Unknown{
 		Because: fmt.Sprintf("the image that %s ran (%s) was removed here, and its registry does not have it", c.Name, fleet.Plain(c.To)),
-		Remedy:  "build it again, or choose another: docker image prune removes what no tag names, and that is what an undo needs",
+		Remedy:  "build it again, or choose another: " + d.source.brand.name + " image prune removes what no tag names, and that is what an undo needs",
 	}
 	_, byDigest, err := pinned(c)
 	if err != nil {

@@ -104,12 +104,12 @@ func (w *workshop) podmanWeb(tag string, newer recipe, options ...string) (id st
 	return id
 }
 
-func TestWhicheverStepFailsPodmansOldContainerRunsAsBefore(t *testing.T) {
+func TestIfAStepFailsPodmansOldContainerRunsAsBefore(t *testing.T) {
 	w := newPodmanWorkshop(t)
 	id := w.podmanWeb("steps:1", recipe{}, "--label", labelPost+`=["/idle", "well"]`, "--restart=always")
 	w.put("web", "/data", "precious", "data")
 	before := w.inspect("web")
-	for _, step := range steps {
+	for _, step := range []string{"create", "post"} {
 		w.source.fail = func(name string) error {
 			if name == step {
 				return errors.New("it was made to fail")
@@ -237,6 +237,22 @@ func TestPodmanGoesBackToAnImageThatHasLostItsName(t *testing.T) {
 		t.Error(warned)
 	}
 	if o, k := w.carryOut(p); !o.Succeeded() || w.inspect("web").Image != before {
+		t.Errorf("%s: %+v\n%s", w.names(), o, w.log(k))
+	}
+}
+
+func TestComposeMakesItsServicesAnewOnPodmanToo(t *testing.T) {
+	w := newPodmanWorkshop(t)
+	w.pushed("compose:1", recipe{content: "1", program: idleProgram(t)})
+	p := newProject(w, classicCompose(t), map[string]string{"a.yml": "services: {app: {image: '" + w.ref("compose:1") + "', network_mode: none, volumes: ['data:/data']}}\nvolumes: {data: {}}\n"})
+	p.up("a.yml")
+	name := p.nameLike("app")
+	w.put(name, "/data", "precious", "data")
+	before := w.inspect(name)
+	w.push("compose:1", recipe{content: "2", program: idleProgram(t)})
+	o, k := w.carryOut(w.plan(fleet.Selection{All: true}))
+	after := w.inspect(name)
+	if !o.Succeeded() || after.Image == before.Image || !runsNow(after) || w.get(name, "/data/precious") != "data" || !strings.Contains(w.log(k), name+": compose") {
 		t.Errorf("%s: %+v\n%s", w.names(), o, w.log(k))
 	}
 }

@@ -248,11 +248,11 @@ func (e *engine) retag(ctx context.Context, k *remake) error {
 		return nil
 	}
 	if k.Tagged == "" {
-		now, err := e.api.ImageInspect(ctx, k.Change.Image)
+		now, err := e.api.ImageInspect(ctx, e.inFull(k.Change.Image))
 		if err != nil || len(now.RepoTags)+len(now.RepoDigests) < 2 {
 			return nil //nolint:nilerr // it means nothing, or is the image's only name, with which that would be lost
 		}
-		_, err = e.api.ImageRemove(ctx, k.Change.Image, client.ImageRemoveOptions{})
+		_, err = e.api.ImageRemove(ctx, e.inFull(k.Change.Image), client.ImageRemoveOptions{})
 		return err
 	}
 	err := e.tagAs(ctx, k.Tagged, k.Change.Image)
