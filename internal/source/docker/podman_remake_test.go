@@ -256,3 +256,21 @@ func TestComposeMakesItsServicesAnewOnPodmanToo(t *testing.T) {
 		t.Errorf("%s: %+v\n%s", w.names(), o, w.log(k))
 	}
 }
+
+func TestACommandThatMeansSomethingElseByNowIsNotFollowed(t *testing.T) {
+	w := newPodmanWorkshop(t)
+	file := filepath.Join(t.TempDir(), "env")
+	for _, text := range []string{"MODE=kept\n", "MODE=edited\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if w.names() == "" {
+			w.podmanWeb("means:1", recipe{}, "--env-file", file)
+		}
+	}
+	before := w.inspect("web").ID
+	o, k := w.carryOut(w.plan(fleet.Selection{All: true}))
+	if o.Succeeded() || !o.RolledBack || !strings.Contains(o.Because, "not like the old one in the variable MODE") || w.inspect("web").ID != before || w.names() != "web running" || strings.Contains(w.log(k), "web: stop") {
+		t.Errorf("%s: %+v\n%s", w.names(), o, w.log(k))
+	}
+}

@@ -163,6 +163,10 @@ func (r replay) again(c seen) ([]string, error) {
 			if !strings.Contains(o.value, "=") {
 				o.value, keep = fromEnv(c.Config.Env, o.value)
 			}
+		case "userns":
+			if strings.HasPrefix(o.value, "auto") {
+				return nil, errors.New("its users have other numbers each time (--userns=auto), and the files in its volumes have those that it has now")
+			}
 		case "volume":
 			o.value, keep = fromMounts(c, o.value)
 		case "mount":

@@ -85,6 +85,7 @@ func TestACommandThatCannotBeGivenAgainIsLeft(t *testing.T) {
 		"podman run --no-such-option nginx":   "--no-such-option",
 		"podman run -dZ nginx":                "-Z",
 		"podman run --cidfile /run/web nginx": "--cidfile",
+		"podman run --userns auto:size=9 x":   "--userns=auto",
 		"podman run --rootfs /srv/root":       "from a folder",
 	} {
 		r, err := readReplay(strings.Fields(line), g)
