@@ -1,4 +1,4 @@
-// Package docker is the source of container image updates, for Docker and for Podman's Docker API. It lists the engine's
+// Package docker is the source of container image updates, for Docker and for Podman. It lists the engine's
 // containers and images (two requests; more only where the lists do not say enough), asks each image's registry what
 // the tag points to now, and answers for every container, running or stopped: current, update, pinned, local, gone, or
 // unknown because. The comparison is of like with like: a [fleet.Digest] names a manifest or an index, as a registry

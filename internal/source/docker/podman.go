@@ -40,7 +40,7 @@ func (e *engine) native(ctx context.Context, id string) (native, error) {
 	}
 	data, err := e.libpodGet(ctx, "/containers/"+id+"/json")
 	var refused *refusal
-	if errors.As(err, &refused) && refused.status == http.StatusNotFound {
+	if errors.As(err, &refused) && (refused.status == http.StatusNotFound || strings.Contains(refused.said, "no such container")) {
 		return native{}, errNoSuch
 	}
 	if err != nil {
