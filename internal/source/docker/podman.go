@@ -112,7 +112,7 @@ func (d *drafting) leaveOfPodman(c seen, named bool) string {
 	if unit := c.Config.Labels[labelUnit]; unit != "" {
 		return d.leaveToUnit(c, unit, named)
 	}
-	if unit := unitOfProcess(d.m, n.conmon); unit != "" && c.engine.isHere() {
+	if unit := d.startedBy(c); unit != "" {
 		return "the unit " + unit + " starts it and does not make it: with `podman generate systemd --new` or a quadlet it would be made anew whenever that is restarted"
 	}
 	for _, v := range c.Mounts {

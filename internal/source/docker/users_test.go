@@ -58,7 +58,7 @@ func TestTheUnitOfAProcessIsReadFromItsControlGroup(t *testing.T) {
 		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/my\\x2dweb.service\n":   "my\\x2dweb.service",
 		"0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-conmon.scope\n": "",
 		"0::/machine.slice/libpod-conmon-1.scope\n":                                         "",
-		"0::/system.slice/podman.service\n":                                                 "",
+		"0::/system.slice/podman.service\n":                                                 "podman.service",
 		"12:pids:/\n1:name=systemd:/system.slice/web.service\n0::/\n":                       "web.service",
 		"": "",
 	} {
