@@ -197,7 +197,7 @@ func (d *doctor) proxies() {
 
 func (d *doctor) credentials() {
 	path := filepath.Join(dockerConfigDir(), "config.json")
-	known, err := registry.LoggedIn(dockerConfigDir())
+	known, err := registry.LoggedIn(dockerConfigDir(), podmanAuthFiles()...)
 	switch {
 	case err != nil:
 		d.tell(broken, "login", "credentials of registries cannot be read: "+err.Error(), "mend "+path+"; until then registries are asked anonymously")

@@ -61,9 +61,11 @@ func TestANewerTagIsAPersonsChoice(t *testing.T) {
 }
 
 func TestTheContainerThatWeRunInIsLeftAlone(t *testing.T) {
-	for name, text := range map[string]string{
-		"mountinfo": "1 2 0:1 / / rw - overlay overlay rw\n3 2 8:1 /var/lib/docker/containers/" + oldID + "/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n",
-		"cgroup":    "0::/system.slice/docker-" + oldID + ".scope\n",
+	for text, name := range map[string]string{
+		"1 2 0:1 / / rw - overlay overlay rw\n3 2 8:1 /var/lib/docker/containers/" + oldID + "/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n": "mountinfo",
+		"139 127 254:0 /containers/storage/overlay-containers/" + oldID + "/userdata/hostname /etc/hostname rw,relatime - tmpfs tmpfs rw\n":     "mountinfo", // Podman's
+		"0::/system.slice/docker-" + oldID + ".scope\n":  "cgroup",
+		"0::/machine.slice/libpod-" + oldID + ".scope\n": "cgroup",
 	} {
 		root := t.TempDir()
 		if err := os.MkdirAll(filepath.Join(root, "proc/self"), 0o755); err != nil {

@@ -34,7 +34,7 @@ func (e *engine) handsOff(m *machine.Machine, c container.InspectResponse, named
 // namespace, in where the engine mounts its /etc/hostname from.
 var (
 	inOwnCgroup = regexp.MustCompile(`(?m)[/-]([0-9a-f]{64})(?:\.scope)?$`)
-	inOwnMounts = regexp.MustCompile(`/containers/([0-9a-f]{64})/hostname`)
+	inOwnMounts = regexp.MustCompile(`[/-]containers/([0-9a-f]{64})/(?:userdata/)?hostname`)
 )
 
 // maxOwn bounds what is read of ourselves: mounts of a busy host are 200 KB.

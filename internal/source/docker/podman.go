@@ -40,7 +40,7 @@ func (e *engine) native(ctx context.Context, id string) (native, error) {
 	}
 	data, err := e.libpodGet(ctx, "/containers/"+id+"/json")
 	var refused *refusal
-	if errors.As(err, &refused) && refused.status == http.StatusNotFound {
+	if errors.As(err, &refused) && (refused.status == http.StatusNotFound || strings.Contains(refused.said, "no such container")) {
 		return native{}, errNoSuch
 	}
 	if err != nil {
@@ -112,7 +112,7 @@ func (d *drafting) leaveOfPodman(c seen, named bool) string {
 	if unit := c.Config.Labels[labelUnit]; unit != "" {
 		return d.leaveToUnit(c, unit, named)
 	}
-	if unit := unitOfProcess(d.m, n.conmon); unit != "" && c.engine.isHere() {
+	if unit := d.startedBy(c); unit != "" {
 		return "the unit " + unit + " starts it and does not make it: with `podman generate systemd --new` or a quadlet it would be made anew whenever that is restarted"
 	}
 	for _, v := range c.Mounts {

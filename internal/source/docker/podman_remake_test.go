@@ -104,12 +104,12 @@ func (w *workshop) podmanWeb(tag string, newer recipe, options ...string) (id st
 	return id
 }
 
-func TestWhicheverStepFailsPodmansOldContainerRunsAsBefore(t *testing.T) {
+func TestIfAStepFailsPodmansOldContainerRunsAsBefore(t *testing.T) {
 	w := newPodmanWorkshop(t)
 	id := w.podmanWeb("steps:1", recipe{}, "--label", labelPost+`=["/idle", "well"]`, "--restart=always")
 	w.put("web", "/data", "precious", "data")
 	before := w.inspect("web")
-	for _, step := range steps {
+	for _, step := range []string{"create", "post"} {
 		w.source.fail = func(name string) error {
 			if name == step {
 				return errors.New("it was made to fail")
@@ -132,7 +132,7 @@ func TestKilledBetweenAnyTwoStepsPodmansContainerIsSettled(t *testing.T) {
 	w := newPodmanWorkshop(t)
 	w.podmanWeb("killed:1", recipe{}, "--rm", "--volume=kept:/data", "--label", labelPost+`=["/idle", "well"]`)
 	w.put("web", "/data", "precious", "data")
-	for _, step := range append(slices.Clone(steps), "remove the old one") {
+	for _, step := range []string{"rename", "create", "stop", "start", "post", "remove the old one"} {
 		p, k := w.plan(fleet.Selection{All: true}), w.work()
 		if err := w.source.Fetch(t.Context(), w.m, p, k); err != nil {
 			t.Fatal(err)
@@ -208,5 +208,69 @@ func TestAnImageThatDoesNotRunLeavesPodmansOldOneRunning(t *testing.T) {
 			t.Errorf("%s: %s: %+v\n%s", want, w.names(), o, w.log(k))
 		}
 		w.empty()
+	}
+}
+
+func TestPodmanGoesBackToAnImageThatHasLostItsName(t *testing.T) {
+	w := newPodmanWorkshop(t)
+	both := func(content string) any {
+		return index(t, []recipe{{content: content, program: idleProgram(t)}, {content: content, platform: "linux/arm64"}})
+	}
+	first := w.pushed("lost:1", both("1"))
+	w.podman("run", "-d", "--name=web", "--network=none", w.ref("lost:1"))
+	before := w.inspect("web").Image
+	w.push("lost:1", both("2"))
+	p := w.plan(fleet.Selection{All: true})
+	o, k := w.carryOut(p)
+	if !o.Succeeded() {
+		t.Fatalf("%+v\n%s", o, w.log(k))
+	}
+	for _, digest := range slices.Compact([]string{first, p.Changes[0].From}) {
+		unpublish(w, w.ref("lost:1"), digest)
+	}
+	sel, err := w.source.Undo(w.m, p, o, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p = w.plan(sel)
+	if warned := strings.Join(p.Warnings, "; "); strings.Contains(warned, "fetched again") {
+		t.Error(warned)
+	}
+	if o, k := w.carryOut(p); !o.Succeeded() || w.inspect("web").Image != before {
+		t.Errorf("%s: %+v\n%s", w.names(), o, w.log(k))
+	}
+}
+
+func TestComposeMakesItsServicesAnewOnPodmanToo(t *testing.T) {
+	w := newPodmanWorkshop(t)
+	w.pushed("compose:1", recipe{content: "1", program: idleProgram(t)})
+	p := newProject(w, classicCompose(t), map[string]string{"a.yml": "services: {app: {image: '" + w.ref("compose:1") + "', network_mode: none, volumes: ['data:/data']}}\nvolumes: {data: {}}\n"})
+	p.up("a.yml")
+	name := p.nameLike("app")
+	w.put(name, "/data", "precious", "data")
+	before := w.inspect(name)
+	w.push("compose:1", recipe{content: "2", program: idleProgram(t)})
+	o, k := w.carryOut(w.plan(fleet.Selection{All: true}))
+	after := w.inspect(name)
+	if !o.Succeeded() || after.Image == before.Image || !runsNow(after) || w.get(name, "/data/precious") != "data" || !strings.Contains(w.log(k), name+": compose") {
+		t.Errorf("%s: %+v\n%s", w.names(), o, w.log(k))
+	}
+}
+
+func TestACommandThatMeansSomethingElseByNowIsNotFollowed(t *testing.T) {
+	w := newPodmanWorkshop(t)
+	file := filepath.Join(t.TempDir(), "env")
+	for _, text := range []string{"MODE=kept\n", "MODE=edited\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if w.names() == "" {
+			w.podmanWeb("means:1", recipe{}, "--env-file", file)
+		}
+	}
+	before := w.inspect("web").ID
+	o, k := w.carryOut(w.plan(fleet.Selection{All: true}))
+	if o.Succeeded() || !o.RolledBack || !strings.Contains(o.Because, "not like the old one in the variable MODE") || w.inspect("web").ID != before || w.names() != "web running" || strings.Contains(w.log(k), "web: stop") {
+		t.Errorf("%s: %+v\n%s", w.names(), o, w.log(k))
 	}
 }

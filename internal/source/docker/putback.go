@@ -22,6 +22,8 @@ const (
 	patienceBack = 10 * time.Minute
 	// askAgain is how often it is asked meanwhile.
 	askAgain = 500 * time.Millisecond
+	// patienceGone is how long an engine is given to remove what has ended by itself: it is a matter of moments, and of seconds on a busy machine.
+	patienceGone = 30 * time.Second
 )
 
 // giveUp puts the containers of a set back after one of them has failed, and says why.
@@ -102,6 +104,13 @@ func (r *recreation) putBack(ctx context.Context, k *remake) error {
 		id = fresh
 	}
 	now, err := e.byID(ctx, id)
+	if err == nil && k.Runs && goesByItself(now) {
+		limited, cancel := context.WithTimeout(ctx, patienceGone)
+		if e.gone(limited, id) == nil {
+			err = errNoSuch
+		}
+		cancel()
+	}
 	switch {
 	case errdefs.IsNotFound(err) || err == nil && r.leansOnGone(now):
 		if id, err = r.makeAgain(ctx, k); err != nil {
@@ -197,6 +206,11 @@ func (r *recreation) removeNew(ctx context.Context, k *remake) error {
 	return nil
 }
 
+// goesByItself says whether a container of --rm has ended: Podman removes it a moment later.
+func goesByItself(c container.InspectResponse) bool {
+	return c.HostConfig != nil && c.HostConfig.AutoRemove && !runsNow(c) && c.State != nil && c.State.Status != container.StateCreated
+}
+
 // goesAlready: a container of --rm that has just ended is being removed by the engine.
 func goesAlready(err error) bool {
 	return errdefs.IsConflict(err) && strings.Contains(err.Error(), "already in progress")
@@ -248,11 +262,11 @@ func (e *engine) retag(ctx context.Context, k *remake) error {
 		return nil
 	}
 	if k.Tagged == "" {
-		now, err := e.api.ImageInspect(ctx, k.Change.Image)
+		now, err := e.api.ImageInspect(ctx, e.inFull(k.Change.Image))
 		if err != nil || len(now.RepoTags)+len(now.RepoDigests) < 2 {
 			return nil //nolint:nilerr // it means nothing, or is the image's only name, with which that would be lost
 		}
-		_, err = e.api.ImageRemove(ctx, k.Change.Image, client.ImageRemoveOptions{})
+		_, err = e.api.ImageRemove(ctx, e.inFull(k.Change.Image), client.ImageRemoveOptions{})
 		return err
 	}
 	err := e.tagAs(ctx, k.Tagged, k.Change.Image)

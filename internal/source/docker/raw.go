@@ -118,14 +118,14 @@ func (e *engine) create(ctx context.Context, name string, s spec) (id string, er
 
 // named inspects the container that has a name. An engine that is asked for "cafe" also gives the container whose ID begins so: that one is not meant.
 func (e *engine) named(ctx context.Context, name string) (container.InspectResponse, error) {
-	r, err := e.api.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
+	c, err := e.byID(ctx, name)
 	if err != nil {
 		return container.InspectResponse{}, err
 	}
-	if strings.TrimPrefix(r.Container.Name, "/") != name {
+	if strings.TrimPrefix(c.Name, "/") != name {
 		return container.InspectResponse{}, errNoSuch
 	}
-	return r.Container, nil
+	return c, nil
 }
 
 // errNoSuch is found by errdefs.IsNotFound, as the engine's own answer is.
@@ -137,6 +137,9 @@ func (e *engine) byID(ctx context.Context, id string) (container.InspectResponse
 		return container.InspectResponse{}, errNoSuch
 	}
 	r, err := e.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil && !errdefs.IsNotFound(err) && strings.Contains(err.Error(), "no such container") {
+		err = errors.Join(errNoSuch, err) // so Podman says while it removes one
+	}
 	return r.Container, err
 }
 

@@ -179,7 +179,7 @@ func (r *recreation) prepare(ctx context.Context, old seen, c fleet.Change) (*re
 			k.Volumes[v.Destination] = v.Name
 		}
 	}
-	if here, err := e.api.ImageInspect(ctx, c.Image); err == nil {
+	if here, err := e.api.ImageInspect(ctx, e.inFull(c.Image)); err == nil {
 		k.Tagged = here.ID
 	}
 	if old.isComposed() && c.From != c.To {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/container"
 
 	"redflag/internal/fleet"
@@ -164,6 +163,10 @@ func (r replay) again(c seen) ([]string, error) {
 			if !strings.Contains(o.value, "=") {
 				o.value, keep = fromEnv(c.Config.Env, o.value)
 			}
+		case "userns":
+			if strings.HasPrefix(o.value, "auto") {
+				return nil, errors.New("its users have other numbers each time (--userns=auto), and the files in its volumes have those that it has now")
+			}
 		case "volume":
 			o.value, keep = fromMounts(c, o.value)
 		case "mount":
@@ -301,13 +304,8 @@ func (e *engine) hostIn(m *machine.Machine) string {
 
 // createByCommand makes a container by Podman's own command, from an image that is here.
 func (e *engine) createByCommand(ctx context.Context, m *machine.Machine, name string, s spec) (string, error) {
-	image, err := reference.ParseNormalizedNamed(textOf(s.Config["Image"]))
 	words := append([]string{"create", "--pull=never", "--name=" + name}, s.Options...)
-	if err == nil && !isFullID(textOf(s.Config["Image"])) {
-		words = append(words, reference.TagNameOnly(image).String())
-	} else {
-		words = append(words, textOf(s.Config["Image"]))
-	}
+	words = append(words, e.inFull(textOf(s.Config["Image"])))
 	said, err := e.podman(ctx, m, append(words, s.Command...)...)
 	if err != nil {
 		return "", err

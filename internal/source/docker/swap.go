@@ -61,8 +61,17 @@ func (e *engine) tagAs(ctx context.Context, id, ref string) error {
 	if !isTag(ref) {
 		return nil
 	}
-	_, err := e.api.ImageTag(ctx, client.ImageTagOptions{Source: id, Target: ref})
+	_, err := e.api.ImageTag(ctx, client.ImageTagOptions{Source: id, Target: e.inFull(ref)})
 	return err
+}
+
+// inFull gives a name as an engine does not misunderstand it: Podman may look for a short one elsewhere than Docker does (containers.conf(5), compat_api_enforce_docker_hub).
+func (e *engine) inFull(ref string) string {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil || isFullID(ref) || !e.libpod.Load() {
+		return ref
+	}
+	return reference.TagNameOnly(named).String()
 }
 
 // isTag says whether a reference is a name that can be given to an image.

@@ -38,15 +38,28 @@ func unitOfProcess(m *machine.Machine, pid string) string {
 		}
 		// The last is the innermost; a user's own manager is a service too, and who started a container by hand is in a session.
 		unit := found[len(found)-1][1]
-		if !strings.HasPrefix(unit, "user@") && !slices.Contains(notUnits, unit) {
+		if !strings.HasPrefix(unit, "user@") {
 			return unit
 		}
 	}
 	return ""
 }
 
-// notUnits are services in which a person's own commands and Podman's API run: a container that these started is not theirs.
-var notUnits = []string{"podman.service", "ssh.service", "sshd.service", "crond.service", "cron.service", "getty.service", "containerd.service"}
+// startedBy gives the unit that starts a container which it did not make; empty where none does. A program of another service may have made it by hand, which is no such unit.
+func (d *drafting) startedBy(c seen) string {
+	if !c.engine.isHere() {
+		return ""
+	}
+	unit := unitOfProcess(d.m, c.conmon)
+	if unit == "" {
+		return ""
+	}
+	said, err := c.engine.systemctl(d.ctx, d.m, "show", "--property=ExecStart", "--", unit)
+	if err == nil && !strings.Contains(said, "podman start ") {
+		return ""
+	}
+	return unit
+}
 
 // systemctl asks the systemd that runs an engine's containers: the system's, or a user's.
 func (e *engine) systemctl(ctx context.Context, m *machine.Machine, words ...string) (string, error) {
@@ -216,5 +229,5 @@ func (r *recreation) unitBack(ctx context.Context, k *remake) error {
 	if now, err = e.named(ctx, k.Change.Name); err == nil && now.Image != k.OldImage {
 		err = errors.New("its unit did not make it from the image that it ran")
 	}
-	return err
+	return errors.Join(err, e.retag(ctx, k))
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"redflag/internal/fleet"
 	"redflag/internal/machine"
 )
 
@@ -86,4 +87,48 @@ func (e *engine) asOwner() string {
 		return ""
 	}
 	return fmt.Sprintf("sudo -u '#%d' ", e.owner)
+}
+
+const (
+	// maxAccounts bounds what is read of the list of users: 100,000 are 6 MB.
+	maxAccounts = 8 << 20
+	// firstUser is the first number of a person's account (login.defs(5), UID_MIN).
+	firstUser = 1000
+)
+
+// silentUsers names the users whose storage has containers of Podman's and whose engine does not listen, as far as root can see.
+func (s *Source) silentUsers(m *machine.Machine) (names []string) {
+	if !s.root || s.brand.name != podmanBrand.name || s.host != "" || s.getenv(s.brand.env) != "" {
+		return nil
+	}
+	accounts, err := m.ReadFile("/etc/passwd", maxAccounts)
+	if err != nil {
+		return nil // no Linux
+	}
+	for line := range strings.Lines(string(accounts)) {
+		account := strings.Split(line, ":") // passwd(5)
+		if len(account) < 7 || len(names) == maxUsers {
+			continue
+		}
+		uid, err := strconv.Atoi(account[2])
+		if err != nil || uid < firstUser || !storesContainers(m, path.Join(account[5], ".local/share")) {
+			continue
+		}
+		if _, err := m.Stat(path.Join(usersDir, account[2], "podman/podman.sock")); err != nil {
+			names = append(names, account[0])
+		}
+	}
+	return names
+}
+
+// unseen says whose containers there are and cannot be asked for.
+func (s *Source) unseen(m *machine.Machine) error {
+	names := s.silentUsers(m)
+	if len(names) == 0 {
+		return nil
+	}
+	return &fleet.Unknown{
+		Because: "there are containers of Podman's of " + fleet.Plain(strings.Join(few(names, maxNames), ", ")) + ", and the API service of these users is off",
+		Remedy:  "start it: `systemctl --user --machine=" + fleet.Plain(names[0]) + "@ enable --now podman.socket`",
+	}
 }
