@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -25,6 +26,7 @@ func (a Advisor) Installed(scan *fleet.Scan, installed []fleet.Package) {
 		t.install(p)
 	}
 	t.claimed()
+	t.memory()
 	list := make([]fleet.Vulnerability, 0, len(t.rows))
 	for at, v := range t.rows {
 		list = append(list, t.finish(at, *v))
@@ -170,6 +172,53 @@ func (t *tally) claimed() {
 	}
 }
 
+// memory adds what is mended on the disk and still in the memory of services: the flaws of the version that runs, which the installed one has not.
+func (t *tally) memory() {
+	restart := t.scan.Host.Restart
+	var unknown []string
+	if restart.Because != "" {
+		unknown = append(unknown, restart.Because)
+	}
+	for _, s := range restart.Services {
+		if s.ReplacedUnknown != "" {
+			unknown = append(unknown, s.Name+": "+s.ReplacedUnknown)
+		}
+		for _, r := range s.Replaced {
+			t.running(s.Name, r)
+		}
+	}
+	if len(unknown) > maxUnknown {
+		unknown = append(unknown[:maxUnknown], "and so on")
+	}
+	t.scan.Advisories.MemoryUnknown = strings.Join(unknown, "; ")
+}
+
+// maxUnknown is how many reasons are told for which something in memory is not known.
+const maxUnknown = 5
+
+func (t *tally) running(service string, r fleet.Replaced) {
+	was := SubjectOf(r.Was())
+	old, err := t.Match(was)
+	is, err2 := t.Match(SubjectOf(r.Package))
+	if err = errors.Join(err, err2); err != nil {
+		t.fail(err)
+		return
+	}
+	for _, f := range old.Flaws {
+		if slices.ContainsFunc(is.Flaws, func(o fleet.Flaw) bool { return o.ID == f.ID }) {
+			continue
+		}
+		at := place{was, f.ID}
+		if t.rows[at] == nil {
+			t.add(at, f, r.Source, r.Name)
+			t.rows[at].Mend = fleet.MendByRestart
+		}
+		if row := t.rows[at]; !contains(row.Services, service) && len(row.Services) < maxInstalled {
+			row.Services = append(row.Services, service)
+		}
+	}
+}
+
 // finish says how urgent a flaw is, and what mends it.
 func (t *tally) finish(at place, v fleet.Vulnerability) fleet.Vulnerability {
 	slices.Sort(v.Installed)
@@ -183,6 +232,8 @@ func (t *tally) finish(at place, v fleet.Vulnerability) fleet.Vulnerability {
 	t.suppress(&v.Flaw, append([]string{v.Package}, v.Installed...)...)
 	v.Updates = t.menders[place{at.any(), v.ID}]
 	switch {
+	case v.Mend == fleet.MendByRestart:
+		v.Updates = nil // the installed version has it not
 	case len(v.Updates) > 0:
 		v.Mend = fleet.MendByUpdate
 		if v.FixedIn == "" {
