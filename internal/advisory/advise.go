@@ -128,13 +128,24 @@ func (a Advisor) compare(u fleet.Update, covered bool, advice *fleet.Advice) err
 	if err := errors.Join(before.err, after.err); err != nil {
 		return err
 	}
-	for _, f := range before.flaws {
-		if !slices.ContainsFunc(after.flaws, func(o fleet.Flaw) bool { return o.ID == f.ID }) {
-			advice.Mends = append(advice.Mends, f)
-		}
-	}
+	advice.Mends = without(before.flaws, after.flaws)
 	advice.Remains = append(advice.Remains, after.flaws...)
 	return nil
+}
+
+// without gives the flaws of one list that another has not.
+func without(list, other []fleet.Flaw) []fleet.Flaw {
+	has := make(map[string]bool, len(other))
+	for i := range other {
+		has[other[i].ID] = true
+	}
+	left := []fleet.Flaw{}
+	for i := range list {
+		if !has[list[i].ID] {
+			left = append(left, list[i])
+		}
+	}
+	return left
 }
 
 func isSecurity(n fleet.Notice) bool { return n.Security }
@@ -160,7 +171,7 @@ func notices(u fleet.Update, advice *fleet.Advice) {
 			is := func(o fleet.Flaw) bool { return o.ID == f.ID }
 			advice.Remains = slices.DeleteFunc(advice.Remains, is)
 			if i := slices.IndexFunc(advice.Mends, is); i >= 0 {
-				f = addFlaw([]fleet.Flaw{f}, advice.Mends[i])[0]
+				join(&f, advice.Mends[i])
 				advice.Mends[i] = f
 				continue
 			}

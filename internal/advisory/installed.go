@@ -19,7 +19,7 @@ const (
 // counted. A feed that cannot be read makes what it would have said unknown, and is told. With a nil list nobody knows what is installed, and only what updates mend is
 // listed.
 func (a Advisor) Installed(scan *fleet.Scan, installed []fleet.Package) {
-	t := tally{Advisor: a, scan: scan, rows: map[place]*fleet.Vulnerability{}, menders: map[place][]fleet.Mender{}, newest: map[Subject]Subject{}, known: map[string]fleet.Flaw{}}
+	t := tally{Advisor: a, scan: scan, rows: map[place]*fleet.Vulnerability{}, menders: map[place][]fleet.Mender{}, newest: map[Subject]Subject{}, left: map[Subject]map[string]bool{}, known: map[string]fleet.Flaw{}}
 	t.updates()
 	t.kernels(installed)
 	for _, p := range installed {
@@ -32,7 +32,7 @@ func (a Advisor) Installed(scan *fleet.Scan, installed []fleet.Package) {
 		list = append(list, t.finish(at, *v))
 	}
 	slices.SortFunc(list, fleet.CompareVulnerabilities)
-	if installed != nil && len(scan.Advisories.Feeds) > 0 || len(list) > 0 {
+	if t.matched || len(list) > 0 {
 		scan.Advisories.Vulnerable = count(list)
 	}
 	scan.Vulnerabilities = list[:min(len(list), maxVulnerabilities)]
@@ -71,8 +71,11 @@ type tally struct {
 	rows map[place]*fleet.Vulnerability
 	// menders are the pending updates that mend a flaw in a package.
 	menders map[place][]fleet.Mender
-	// newest are the newest of the kernels that are installed, by what they have in common.
+	// newest are the newest of the kernels that are installed, by what they have in common; left are the flaws of those, nil where they are not known.
 	newest map[Subject]Subject
+	left   map[Subject]map[string]bool
+	// matched: feeds speak of something that is installed.
+	matched bool
 	// known are flaws that were enriched, by name.
 	known    map[string]fleet.Flaw
 	problems []string
@@ -136,6 +139,7 @@ func (t *tally) install(p fleet.Package) {
 		t.scan.Advisories.Unmatched++
 		return
 	}
+	t.matched = true
 	for _, f := range v.Flaws {
 		t.add(place{s, f.ID}, f, p.Source, p.Name)
 	}
@@ -204,10 +208,7 @@ func (t *tally) running(service string, r fleet.Replaced) {
 		t.fail(err)
 		return
 	}
-	for _, f := range old.Flaws {
-		if slices.ContainsFunc(is.Flaws, func(o fleet.Flaw) bool { return o.ID == f.ID }) {
-			continue
-		}
+	for _, f := range without(old.Flaws, is.Flaws) {
 		at := place{was, f.ID}
 		if t.rows[at] == nil {
 			t.add(at, f, r.Source, r.Name)
@@ -258,9 +259,20 @@ func (t *tally) rebooted(at place) bool {
 	if !ok || newest == at.Subject {
 		return false
 	}
-	v, err := t.Match(newest)
-	t.fail(err)
-	return err == nil && !slices.ContainsFunc(v.Flaws, func(f fleet.Flaw) bool { return f.ID == at.id })
+	left, ok := t.left[newest]
+	if !ok {
+		v, err := t.Match(newest)
+		t.fail(err)
+		left = map[string]bool{}
+		for i := range v.Flaws {
+			left[v.Flaws[i].ID] = true
+		}
+		if err != nil {
+			left = nil
+		}
+		t.left[newest] = left
+	}
+	return left != nil && !left[at.id]
 }
 
 // source is the source package of an installed one.

@@ -92,6 +92,10 @@ func TestWhatOnlyAnUpdateTellsIsListedToo(t *testing.T) {
 	if scan.Advisories.Unmatched != 1 || scan.Advisories.Vulnerable.Total() != 1 {
 		t.Errorf("%+v", scan.Advisories)
 	}
+	l.take("testdata/kev.json", "testdata/almalinux")
+	if scan := l.installed(debian, []fleet.Package{{Source: "apt", Name: "curl", Version: "1-1", Ecosystem: "Debian:12"}}); scan.Advisories.Vulnerable != nil || scan.Advisories.Unmatched != 1 {
+		t.Errorf("no feed speaks of anything, and it is said: %+v", scan.Advisories)
+	}
 	if scan := l.installed(debian, nil); scan.Advisories.Vulnerable != nil {
 		t.Errorf("nothing is known, and it is said: %+v", scan.Advisories.Vulnerable)
 	}
