@@ -2,7 +2,6 @@ package advisory
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -246,33 +245,4 @@ func subjects(u fleet.Update) (from, to Subject) {
 	from.kernel()
 	to.kernel()
 	return from, to
-}
-
-// support says in words how long a host's release is cared for.
-func (a Advisor) support(h fleet.Host) (words string, unsupported bool) {
-	value, err := a.shelf.first(Support, supportKey(h.OSID, h.OSVersion))
-	if err != nil || value == nil {
-		return "", false
-	}
-	var s support
-	if json.Unmarshal(value, &s) != nil || s.Until.IsZero() {
-		return "", false
-	}
-	on := func(t time.Time) string { return t.Format(time.DateOnly) }
-	switch {
-	case a.Now.Before(s.Until.AddDate(0, 0, 1)):
-		return fmt.Sprintf("%s is supported until %s", s.Codename, on(s.Until)), false
-	case a.Now.Before(s.Longer.AddDate(0, 0, 1)):
-		return fmt.Sprintf("%s is in long-term support until %s, its ordinary support ended on %s", s.Codename, on(s.Longer), on(s.Until)), false
-	case a.Now.Before(s.Paid.AddDate(0, 0, 1)):
-		return fmt.Sprintf("%s is out of support since %s; for subscribers there are updates until %s", s.Codename, on(later(s.Until, s.Longer)), on(s.Paid)), true
-	}
-	return fmt.Sprintf("%s is out of support since %s", s.Codename, on(later(s.Until, s.Longer))), true
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
