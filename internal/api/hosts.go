@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"redflag/internal/exposure"
 	"redflag/internal/fleet"
 	"redflag/internal/server"
 	"redflag/internal/store"
@@ -19,6 +20,11 @@ type Host struct {
 	State store.HostState `json:"state" enum:"unknown,security,outdated,current"`
 	// Because says why the state is unknown; empty when it is not.
 	Because []string `json:"because"`
+	// Vulnerable counts the vulnerabilities that count there, by bucket. VulnerableUnknown says why some may be missing; empty where none is, as far as the feeds go.
+	Vulnerable        map[fleet.Bucket]int `json:"vulnerable"`
+	VulnerableUnknown string               `json:"vulnerable_unknown"`
+	// Support says how long its release is cared for; absent where that is not known.
+	Support *exposure.Support `json:"support,omitempty"`
 }
 
 func (a *API) seen(h store.Host) Host {
@@ -26,7 +32,7 @@ func (a *API) seen(h store.Host) Host {
 	if h.Labels == nil {
 		h.Labels = map[string]string{}
 	}
-	return Host{h, h.State(stale), h.Because(stale)}
+	return Host{Host: h, State: h.State(stale), Because: h.Because(stale), Vulnerable: map[fleet.Bucket]int{}}
 }
 
 type none struct{}
@@ -38,6 +44,7 @@ type hostsInput struct {
 	Label   string          `query:"label" maxLength:"4000" doc:"A label query: env=prod,role!=db,site,!old."`
 	Reboot  fleet.Need      `query:"reboot" enum:"yes,no,unknown" doc:"Whether they need a reboot."`
 	Restart fleet.Need      `query:"restart" enum:"yes,no,unknown" doc:"Whether services of theirs need a restart."`
+	Support string          `query:"support" enum:"ended" doc:"ended: hosts whose release is not cared for any more."`
 	Sort    string          `query:"sort" enum:"name,-name,seen,-seen,security,-security,updates,-updates" default:"name" doc:"With - in front: the other way round."`
 }
 
@@ -274,7 +281,7 @@ const heartbeat = 25 * time.Second
 // events is the stream of what changes.
 func (a *API) events() {
 	op := operation("read", "GET /events", "What changes, as server-sent events")
-	op.Description += " Each event is called change, and its data names a topic (hosts, orders, jobs, tokens, users, apikeys, groups) and, where there are not too many, the " +
+	op.Description += " Each event is called change, and its data names a topic (hosts, orders, jobs, tokens, users, apikeys, groups, advisories) and, where there are not too many, the " +
 		"hosts. It carries no data of theirs: ask anew. The stream begins with an event called hello; a reader that misses something loses its stream, and asks for all anew when it is back."
 	schema := a.huma.OpenAPI().Components.Schemas.Schema(typeOf[server.Change](), true, "")
 	op.Responses = map[string]*huma.Response{"200": {Description: "A stream.", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: schema}}}}

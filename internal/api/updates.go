@@ -14,7 +14,7 @@ type updatesInput struct {
 	Kind     fleet.Kind `query:"kind" enum:"rebuild,recreate,version" doc:"For images: what the update means."`
 	Security bool       `query:"security" doc:"Only those for security."`
 	Blocked  bool       `query:"blocked" doc:"Only those that are blocked on some host."`
-	Sort     string     `query:"sort" enum:"security,-security,hosts,-hosts,name,-name,first_seen,-first_seen" default:"-security" doc:"With - in front: the other way round."`
+	Sort     string     `query:"sort" enum:"priority,security,-security,hosts,-hosts,name,-name,first_seen,-first_seen" default:"-security" doc:"priority: what to do first first. With - in front: the other way round."`
 }
 
 func (a *API) updates(ctx context.Context, in *updatesInput, p store.Page) ([]store.Offer, string, error) {

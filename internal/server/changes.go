@@ -25,6 +25,8 @@ const (
 	TopicGroups Topic = "groups"
 	TopicDeeds  Topic = "deeds"
 	TopicTrend  Topic = "trend"
+	// TopicAdvisories is feeds and suppressions: which vulnerabilities there are, and what to do first.
+	TopicAdvisories Topic = "advisories"
 )
 
 // Change says that something is not as it was: whoever shows it asks anew. It carries no data, so nothing depends on it.
