@@ -144,17 +144,7 @@ func contains(list []string, s string) bool {
 	return false
 }
 
-// severities are the words of vendors in ours, and their order; the highest number weighs most.
-var severities = map[string]string{
-	"critical": "critical", "important": "high", "high": "high", "moderate": "medium", "medium": "medium", "low": "low",
-	"negligible": "negligible", "unimportant": "negligible", "none": "negligible", "minimal": "negligible",
-}
-
-// severity gives a vendor's word in ours: critical, high, medium, low or negligible; empty for what is none, as "not yet assigned".
-func severity(word string) string {
-	return severities[strings.ToLower(strings.TrimSuffix(strings.TrimSpace(word), "*"))]
-}
-
+// weights order the severities; the highest number weighs most.
 var weights = map[string]int{"critical": 5, "high": 4, "medium": 3, "low": 2, "negligible": 1}
 
 // compareFlaws puts what is to be mended first first: exploited, then probable, then severe; the newest of equals.

@@ -126,7 +126,7 @@ func (p *parsed) affected(r *record, a *affected, reasons map[string]bool) error
 	if len(rules) == 0 {
 		reasons[skipMalformed] = true
 	}
-	vendor := severity(firstWord(a.Ecosystem.urgency, a.Ecosystem.severity, a.Database.severity))
+	vendor := fleet.Severity(firstWord(a.Ecosystem.urgency, a.Ecosystem.severity, a.Database.severity))
 	for _, rule := range rules {
 		rule.Severity = vendor
 		if isModular(rule.Fixed + rule.Last) {
@@ -203,14 +203,14 @@ func (r *record) detail(a *affected) detail {
 	}
 	for _, s := range append(r.Severity, a.Severity...) {
 		if s.Type == "Ubuntu" {
-			d.Severity = severity(s.Score)
+			d.Severity = fleet.Severity(s.Score)
 		} else if base := baseScore(s.Score); base > d.CVSS {
 			d.CVSS, d.Vector = base, s.Score
 		}
 	}
 	if d.Severity == "" {
 		word, _, _ := strings.Cut(r.Summary, ":") // "Important: firefox security update"
-		d.Severity = severity(firstWord(r.Specific.severity, word))
+		d.Severity = fleet.Severity(firstWord(r.Specific.severity, word))
 	}
 	return d
 }

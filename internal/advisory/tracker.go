@@ -89,7 +89,7 @@ func (p *parsed) tracked(source, id string, t tracked) error {
 		if !ok {
 			continue
 		}
-		r := rule{ID: id, Introduced: "0", Severity: severity(said.Urgency), Remark: remark(said.NoDSA, said.Reason, said.Urgency)}
+		r := rule{ID: id, Introduced: "0", Severity: fleet.Severity(said.Urgency), Remark: remark(said.NoDSA, said.Reason, said.Urgency)}
 		switch said.Status {
 		case "resolved":
 			if r.Fixed = said.FixedVersion; r.Fixed == "0" {

@@ -37,12 +37,12 @@ func (h Host) Look(ctx context.Context, opt wire.Scan) (View, error) {
 	var v View
 	var work sync.WaitGroup
 	work.Go(func() { scan.Host = h.facts(ctx) })
-	work.Go(func() { v.Packages = h.packages(ctx, sources) })
 	work.Go(func() { v.Containers = h.containers(ctx, sources) })
 	scan.Findings = source.Scan(ctx, h.Machine, h.refreshed(chosen), source.Options{Refresh: opt.Refresh})
 	if len(chosen) < len(sources) {
 		scan.Findings = append(scan.Findings, source.Scan(ctx, h.Machine, others(sources, chosen), source.Options{})...)
 	}
+	v.Packages = h.packages(ctx, sources) // behind the scan, whose answers it goes by
 	engines := h.engines(ctx, sources)
 	work.Wait()
 	scan.Host.Engines = engines

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"strings"
 	"time"
 )
 
@@ -124,6 +125,44 @@ type Build struct {
 	Package string `json:"package"`
 	From    string `json:"from"`
 	To      string `json:"to"`
+	// Module is the stream of a modular RPM that both versions are of, as name:stream; empty where they are of none. Versions of different streams say
+	// nothing of each other.
+	Module string `json:"module,omitempty"`
+}
+
+// Notice is an advisory as an update's own manager has it, with the update: in a repository's metadata (updateinfo.xml), or from who publishes the
+// update. It is the vendor's own word, and needs no feed.
+type Notice struct {
+	// ID is its publisher's: RHSA-2026:1001, KB5031455.
+	ID string `json:"id"`
+	// By is who publishes it, in a word or two; empty where that is not known.
+	By string `json:"by,omitempty"`
+	// Security: it is one for security.
+	Security bool `json:"security"`
+	// Severity is the publisher's: critical, high, medium, low or negligible; empty where it gives none.
+	Severity string `json:"severity,omitempty"`
+	// CVEs are those that it mends, sorted; an advisory for security may name none.
+	CVEs []string `json:"cves,omitempty"`
+	// FixedIn is the version that it is about; empty where it names none.
+	FixedIn string `json:"fixed_in,omitempty"`
+	// Reboot: it takes effect with the next start.
+	Reboot bool `json:"reboot,omitempty"`
+}
+
+// Severity gives a vendor's word for a severity in ours: critical, high, medium, low or negligible; empty for what is none, as "not yet assigned". Red Hat
+// and SUSE say important and moderate; Debian marks with an asterisk what it has not looked at itself.
+func Severity(word string) string {
+	switch word = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(word), "*")); word {
+	case "important":
+		return "high"
+	case "moderate":
+		return "medium"
+	case "unimportant", "none", "minimal":
+		return "negligible"
+	case "critical", "high", "medium", "low", "negligible":
+		return word
+	}
+	return ""
 }
 
 // Claims are the flaws that a package's changelog says were mended between two versions.

@@ -79,6 +79,8 @@ type Update struct {
 	Build *Build `json:"build,omitempty"`
 	// Claims are what its changelog says that it mends; absent where none was read.
 	Claims *Claims `json:"claims,omitempty"`
+	// Notices are the advisories about versions in (From, To] that its own manager has; absent where it has none about them, or publishes none at all.
+	Notices []Notice `json:"notices,omitempty"`
 	// Advice is what advisories say of it; absent where there is no advisory data.
 	Advice *Advice `json:"advice,omitempty"`
 

@@ -19,6 +19,8 @@ type Package struct {
 	// Ecosystem is the distribution's release in OSV's words (Debian:12), whose advisories speak of it. Empty where it does not come from the distribution
 	// itself, or where that is not known.
 	Ecosystem string `json:"ecosystem,omitempty"`
+	// Module is the stream of a modular RPM, as name:stream; empty where it is of none.
+	Module string `json:"module,omitempty"`
 }
 
 // Container is one container of an engine, running or not.

@@ -64,6 +64,52 @@ func TestAScanTellsWhatIsOnOfferAndThatSecurityIsNotKnown(t *testing.T) {
 			t.Errorf("%d packages, %v", len(list), err)
 		}
 	})
+	t.Run("Arch's own are of Arch Linux", func(t *testing.T) {
+		own := func(name string) (installed, update string) {
+			list, err := quick().Packages(context.Background(), l.Machine())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range list {
+				if p.Name == name {
+					installed = p.Ecosystem
+				}
+			}
+			for _, u := range l.Finding(quick()).Updates {
+				if u.Name == name {
+					update = u.Build.Ecosystem
+				}
+			}
+			return installed, update
+		}
+		said := func(what, installed, update string) {
+			if i, u := own("toy-app"); i != installed || u != update {
+				t.Errorf("%s: %q and %q, want %q and %q", what, i, u, installed, update)
+			}
+		}
+		said("another distribution with such a repository", "", "")
+		l.Write("/etc/os-release", "ID=arch\n")
+		said("another repository", "", "")
+		data, err := os.ReadFile(l.Path("/var/lib/pacman/sync/toys.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Write("/var/lib/pacman/sync/extra.db", string(data))
+		l.Write("/etc/pacman.conf", "[options]\nArchitecture = x86_64\nSigLevel = Never\n[extra]\nServer = file:///srv/toys/new\n")
+		said("extra", ecosystem, ecosystem)
+		if i, _ := own("toy-foreign"); i != "" {
+			t.Errorf("a foreign one is of %q", i)
+		}
+		desc := "/var/lib/pacman/local/toy-app-1:2.0-3/desc"
+		if data, err = os.ReadFile(l.Path(desc)); err != nil {
+			t.Fatal(err)
+		}
+		l.Write(desc, string(data)+"\n%INSTALLED_DB%\nmine\n")
+		said("it came from elsewhere", "", "")
+		l.Write(desc, string(data))
+		l.Sh("rm /var/lib/pacman/sync/extra.db /etc/os-release")
+		l.offer("toys")
+	})
 	t.Run("what is old is said to be", func(t *testing.T) {
 		l.Later = 30 * 24 * time.Hour
 		defer func() { l.Later = 0 }()
