@@ -71,8 +71,9 @@ type Flaw struct {
 	Exploited *Exploited `json:"exploited,omitempty"`
 	// FixedIn is the first version without it; empty where there is none.
 	FixedIn string `json:"fixed_in,omitempty"`
-	// Remark is the vendor's, for instance why there is no fix.
-	Remark string `json:"remark,omitempty"`
+	// Remark is the vendor's, for instance why there is no fix. WontFix: the vendor has said that there will be none.
+	Remark  string `json:"remark,omitempty"`
+	WontFix bool   `json:"wont_fix,omitempty"`
 	// Suppressed is set where somebody has decided that it does not count, until a day.
 	Suppressed *Suppressed `json:"suppressed,omitempty"`
 }
