@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"os"
 	"time"
 
 	"redflag/internal/fleet"
@@ -62,4 +63,33 @@ func SameKernel(h fleet.Host, p fleet.Package) bool {
 // Older says whether a version of a package is known to be older than another of the same.
 func Older(a, b Subject) bool {
 	return a.Ecosystem == b.Ecosystem && a.Name == b.Name && before(a, a.Version, b.Version)
+}
+
+// Weight orders severities: the highest weighs most, and none is 0.
+func Weight(severity string) int { return weights[severity] }
+
+// ApartOf says why an update of a kernel does not count on a host; empty where it does.
+func ApartOf(h fleet.Host, u fleet.Update) string { return apart(h, u) }
+
+// LacksOf says that no feed speaks of an ecosystem, where none does.
+func (a Advisor) LacksOf(ecosystem string) []string {
+	if a.shelf.covers(ecosystem) {
+		return nil
+	}
+	return []string{noData(ecosystem)}
+}
+
+// Feeds describes the feeds that are asked.
+func (m *Matcher) Feeds() []Feed { return m.shelf.Feeds() }
+
+// FileOf is where a feed of a name lies on a shelf.
+func FileOf(dir, name string) string { return fileOf(dir, name) }
+
+// File imports one feed, or those of a bundle, from a file that is open. From says where it comes from, for those who read it later.
+func (i Import) File(f *os.File, from string) ([]Imported, error) {
+	done, err := i.file(f, Feed{From: from})
+	if err != nil {
+		return done, explained(from, err)
+	}
+	return done, nil
 }

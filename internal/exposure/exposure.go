@@ -3,7 +3,10 @@ package exposure
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"redflag/internal/advisory"
@@ -20,12 +23,17 @@ type Exposure struct {
 	renewing sync.Mutex
 	looked   time.Time // when that was last done
 	newest   time.Time // the newest report that is in it
+	begun    time.Time // when all of it was last read
+	outdated atomic.Bool
 
 	mu sync.RWMutex
 	census
-	// generation changes with everything that lists are made of.
-	generation int
-	lists      *lists
+	// generation changes with everything that lists are made of, knowledge with feeds and suppressions alone.
+	generation, knowledge int
+	lists                 *lists
+
+	advising sync.Mutex
+	advised  map[int64]advised // by the updates' IDs
 }
 
 // census is what hosts have, and what the feeds say of that.
@@ -74,6 +82,7 @@ type subject struct {
 	// What the feeds say.
 	flaws   []fleet.Flaw
 	index   map[string]int // of flaws, by name
+	buckets []fleet.Bucket // of flaws, where they are not suppressed
 	unknown string         // why they say nothing
 	offers  []*offer       // the updates from it
 }
@@ -107,7 +116,7 @@ type suppression struct {
 
 // New makes an exposure of a fleet, about which nothing is known before [Exposure.Feeds] has said what there is.
 func New(s *store.Store, now func() time.Time) *Exposure {
-	e := &Exposure{store: s, now: now}
+	e := &Exposure{store: s, now: now, advised: map[int64]advised{}}
 	e.census = emptyCensus(advisory.NewMatcher(&advisory.Shelf{}))
 	return e
 }
@@ -129,6 +138,7 @@ func (e *Exposure) Feeds(ctx context.Context, shelf *advisory.Shelf) error {
 	e.matcher = e.matcher.Renew(shelf)
 	e.flaws = map[string]*flaw{}
 	e.generation++
+	e.knowledge++
 	for _, s := range e.subjects {
 		e.match(s)
 	}
@@ -142,10 +152,39 @@ func (e *Exposure) Matched() int {
 	return e.matcher.Looked()
 }
 
+// Outdated has the store asked anew with the next question.
+func (e *Exposure) Outdated() { e.outdated.Store(true) }
+
+// Unknown says in words what is not known of the fleet's vulnerabilities.
+func (e *Exposure) Unknown(ctx context.Context) ([]string, error) {
+	if err := e.Renew(ctx); err != nil {
+		return nil, err
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	ecosystems, silent := map[string]bool{}, 0
+	for _, h := range e.at {
+		if h == nil {
+			continue
+		}
+		if h.own == 0 {
+			silent++
+		}
+		for name := range h.ecosystems {
+			ecosystems[name] = true
+		}
+	}
+	words := e.advisor(nil).Lacks(slices.Sorted(maps.Keys(ecosystems)))
+	if silent > 0 {
+		words = append(words, fmt.Sprintf("of %d hosts it is not known from where their packages come", silent))
+	}
+	return append([]string{}, words...), nil
+}
+
 // match asks the feeds about a version. A feed that is damaged makes what it would have said of it unknown, and nothing else.
 func (e *Exposure) match(s *subject) {
 	verdict, err := e.matcher.Match(s.Subject)
-	s.flaws, s.unknown, s.index = verdict.Flaws, verdict.Unknown, nil
+	s.flaws, s.unknown, s.index, s.buckets = verdict.Flaws, verdict.Unknown, nil, nil
 	if err != nil {
 		s.unknown = fleet.Plain(err.Error())
 	}
@@ -166,6 +205,8 @@ func (e *Exposure) match(s *subject) {
 			e.flaws[id] = f
 		}
 		f.has = append(f.has, s)
+		bucket, _ := advisory.Rank(f.flawOn(s), e.now())
+		s.buckets = append(s.buckets, bucket)
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	// overlap is how much older than the newest report that was seen another one may be that comes after it: reports are stamped before they are saved, and
 	// by the clocks of several servers.
 	overlap = 2 * time.Minute
+	// lasts is after how long all is read anew: what no host has any more is forgotten by that.
+	lasts = 24 * time.Hour
 	// most is how many hosts are surveyed while readers wait.
 	most = 50
 )
@@ -27,16 +29,20 @@ const (
 func (e *Exposure) Renew(ctx context.Context) error {
 	e.renewing.Lock()
 	defer e.renewing.Unlock()
-	if now := e.now(); now.Sub(e.looked) < fresh && !now.Before(e.looked) {
+	if now := e.now(); !e.outdated.Swap(false) && now.Sub(e.looked) < fresh && !now.Before(e.looked) {
 		return nil
 	}
-	return e.renew(ctx)
+	err := e.renew(ctx)
+	if err != nil {
+		e.outdated.Store(true)
+	}
+	return err
 }
 
 // renew is for who holds e.renewing.
 func (e *Exposure) renew(ctx context.Context) error {
 	began := e.now()
-	if e.newest.IsZero() {
+	if e.newest.IsZero() || began.Sub(e.begun) > lasts {
 		if err := e.begin(ctx); err != nil {
 			return err
 		}
@@ -70,27 +76,33 @@ func (e *Exposure) renew(ctx context.Context) error {
 	return nil
 }
 
-// begin reads all that there is.
+// begin reads all that there is, beside what readers see meanwhile.
 func (e *Exposure) begin(ctx context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.census = emptyCensus(e.matcher)
+	next := &Exposure{store: e.store, now: e.now, census: emptyCensus(e.matcher), advised: map[int64]advised{}}
 	packages, err := e.store.PackagesByID(ctx, nil)
 	if err != nil {
 		return err
 	}
-	e.learn(packages)
-	if err := e.read(ctx, nil); err != nil {
-		e.census = emptyCensus(e.matcher)
+	next.learn(packages)
+	if err := next.read(ctx, nil); err != nil {
 		return err
 	}
-	e.newest = time.UnixMilli(1)
-	for _, h := range e.at {
-		if at := time.UnixMilli(h.stamp.At); at.After(e.newest) {
-			e.newest = at
+	if err := next.note(ctx); err != nil {
+		return err
+	}
+	newest := time.UnixMilli(1)
+	for _, h := range next.at {
+		if at := time.UnixMilli(h.stamp.At); at.After(newest) {
+			newest = at
 		}
 	}
-	return e.note(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	next.suppressions = e.suppressions
+	e.census, e.newest, e.begun = next.census, newest, e.now()
+	e.generation++
+	e.advised = map[int64]advised{}
+	return nil
 }
 
 // survey reads some hosts anew.
@@ -356,6 +368,9 @@ func (e *Exposure) learnOffer(id int64, u fleet.Update) {
 		o.from.offers = slices.DeleteFunc(o.from.offers, func(other *offer) bool { return other == o })
 	}
 	o.update, o.from, o.to = u, nil, nil
+	e.advising.Lock()
+	delete(e.advised, id)
+	e.advising.Unlock()
 	if u.Build == nil || u.Build.Ecosystem == "" {
 		return
 	}
@@ -391,6 +406,7 @@ func (e *Exposure) suppress(ctx context.Context) error {
 	if !slices.EqualFunc(list, e.suppressions, sameSuppression) {
 		e.suppressions = list
 		e.generation++
+		e.knowledge++
 	}
 	return nil
 }

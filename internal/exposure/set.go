@@ -125,6 +125,16 @@ func (w wide) not(o wide) {
 	}
 }
 
+// within says whether another set has all of it.
+func (w wide) within(o wide) bool {
+	for i, x := range w {
+		if i >= len(o) && x != 0 || i < len(o) && x&^o[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // reset empties it, and keeps its memory.
 func (w *wide) reset() { clear(*w); *w = (*w)[:0] }
 
