@@ -51,13 +51,32 @@ func (e *Exposure) List(ctx context.Context, f Filter, p store.Page) ([]Vulnerab
 	return store.Cut(p, "nnnnnns", chosen, place)
 }
 
-// place is a vulnerability's place in the order of what to do first: as [advisory.CompareFlaws] has it within a bucket.
+// place is a vulnerability's place in the order of what to do first: as [fleet.CompareFlaws] has it within a bucket.
 func place(v Vulnerability) []any {
 	exploited := int64(1)
 	if v.Exploited != nil {
 		exploited = 0
 	}
-	return []any{int64(v.Bucket.Rank()), exploited, -int64(advisory.Weight(v.Severity)), -scaled(v.EPSS), -scaled(v.CVSS), -int64(v.Hosts), v.ID}
+	return []any{int64(v.Bucket.Rank()), exploited, -int64(fleet.Weight(v.Severity)), -scaled(v.EPSS), -scaled(v.CVSS), -int64(v.Hosts), v.ID}
+}
+
+// compare orders as places do.
+func compare(a, b Vulnerability) int {
+	exploited := func(v Vulnerability) int {
+		if v.Exploited != nil {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(
+		cmp.Compare(a.Bucket.Rank(), b.Bucket.Rank()),
+		cmp.Compare(exploited(a), exploited(b)),
+		cmp.Compare(fleet.Weight(b.Severity), fleet.Weight(a.Severity)),
+		cmp.Compare(scaled(b.EPSS), scaled(a.EPSS)),
+		cmp.Compare(scaled(b.CVSS), scaled(a.CVSS)),
+		cmp.Compare(b.Hosts, a.Hosts),
+		cmp.Compare(a.ID, b.ID),
+	)
 }
 
 // scaled makes a number that has at most five decimals whole.
@@ -159,7 +178,7 @@ func (e *Exposure) make(chosen selection) []Vulnerability {
 			list = append(list, v)
 		}
 	}
-	slices.SortFunc(list, func(a, b Vulnerability) int { return store.CompareKeys(place(a), place(b)) })
+	slices.SortFunc(list, compare)
 	return list
 }
 
@@ -288,7 +307,7 @@ func (o *offer) mends(id string) bool {
 
 // describe says how bad a vulnerability is: as it is for the worst of the versions that have it.
 func (c *counting) describe(v *Vulnerability, by *fleet.Suppressed) {
-	slices.SortStableFunc(c.all, advisory.CompareFlaws)
+	slices.SortStableFunc(c.all, fleet.CompareFlaws)
 	worst := c.all[0]
 	for _, f := range c.all[1:] {
 		worst.FixedIn = cmp.Or(worst.FixedIn, f.FixedIn)
