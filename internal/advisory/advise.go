@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +32,7 @@ func (a Advisor) Advise(scan *fleet.Scan) {
 		for j := range scan.Findings[i].Updates {
 			u := &scan.Findings[i].Updates[j]
 			var err error
-			u.Advice, err = a.update(scan.Host, *u)
+			u.Advice, err = a.Update(scan.Host, *u)
 			if err != nil {
 				problems = appendNew(problems, err.Error())
 			}
@@ -61,7 +60,7 @@ func (a Advisor) lacks(uncovered map[string]bool) []string {
 		return []string{"no advisory data"}
 	}
 	for e := range uncovered {
-		words = append(words, "no advisory data about "+e)
+		words = append(words, noData(e))
 	}
 	slices.Sort(words)
 	for _, f := range a.shelf.Feeds() {
@@ -83,17 +82,17 @@ func (a Advisor) lacks(uncovered map[string]bool) []string {
 	return words
 }
 
-// update advises on one update; nil where nothing is known.
-func (a Advisor) update(h fleet.Host, u fleet.Update) (*fleet.Advice, error) {
+// Update advises on one update of a host; nil where nothing is known.
+func (a Advisor) Update(h fleet.Host, u fleet.Update) (*fleet.Advice, error) {
 	advice := &fleet.Advice{Mends: []fleet.Flaw{}, Remains: []fleet.Flaw{}}
 	covered := u.Build != nil && u.Build.Ecosystem != "" && a.shelf.covers(u.Build.Ecosystem)
 	switch {
 	case u.Build == nil || !covered && u.Claims == nil:
 		return nil, nil
 	case !covered && u.Build.Ecosystem == "":
-		advice.Unknown = "it is not the distribution's own, so no feed speaks of it"
+		advice.Unknown = notOwn
 	case !covered:
-		advice.Unknown = "no advisory data about " + u.Build.Ecosystem
+		advice.Unknown = noData(u.Build.Ecosystem)
 	}
 	if why := apart(h, u); why != "" {
 		advice.Bucket, advice.Because = fleet.Track, why
@@ -103,10 +102,10 @@ func (a Advisor) update(h fleet.Host, u fleet.Update) (*fleet.Advice, error) {
 	a.claims(u, covered, advice)
 	for _, list := range [][]fleet.Flaw{advice.Mends, advice.Remains} {
 		for i := range list {
-			err = errors.Join(err, a.enrich(&list[i]))
+			err = errors.Join(err, a.Enrich(&list[i]))
 			a.suppress(&list[i], u)
 		}
-		slices.SortStableFunc(list, compareFlaws)
+		slices.SortStableFunc(list, CompareFlaws)
 	}
 	if err != nil {
 		advice.Unknown = fleet.Plain(err.Error())
@@ -180,82 +179,18 @@ func (a Advisor) expired(scan *fleet.Scan) []string {
 	return words
 }
 
-var (
-	// kernelSource are the source packages of kernels: linux, linux-signed-amd64, linux-aws, linux-meta-hwe-6.8. Others begin in the same way, as
-	// linux-firmware and linux-base.
-	kernelSource = regexp.MustCompile(`^linux(?:-(?:signed|meta|latest))?(?:-[a-z0-9.+-]+)?$`)
-	notKernels   = regexp.MustCompile(`^linux-(?:base|firmware|atm|wlan|doc|ftpd|user-chroot|show-player|minidisc|apfs|support).*`)
-	// kernelPackage is a kernel's image or its modules, with its release or, of one that pulls the newest in, its flavour.
-	kernelPackage = regexp.MustCompile(`^linux-(?:image|modules|modules-extra|image-unsigned)-(.+?)(?:-unsigned|-dbg)?$`)
-	// signedVersion is a version of Debian's signed kernels: that of the kernel, with a plus for the last hyphen.
-	signedVersion = regexp.MustCompile(`^([0-9][0-9.~rc]*)\+([0-9][^+]*)$`)
-	// metaVersion is a version of Ubuntu's packages that pull in a kernel: 6.8.0.31.31 is for 6.8.0-31.31.
-	metaVersion = regexp.MustCompile(`^([0-9]+\.[0-9]+\.[0-9]+)\.([0-9]+)\.([0-9]+)`)
-	flavours    = regexp.MustCompile(`^[0-9][^-]*(?:-[0-9][^-]*)*-([a-z].*)$`)
-)
-
 // subjects names what to look up for an update: before, and after.
 func subjects(u fleet.Update) (from, to Subject) {
 	b := u.Build
-	from = Subject{Ecosystem: b.Ecosystem, Name: b.Package, Version: b.From}
-	to = Subject{Ecosystem: b.Ecosystem, Name: b.Package, Version: b.To}
-	if isKernel(b) {
-		from.kernel()
-		to.kernel()
+	from = Subject{Ecosystem: b.Ecosystem, Name: b.Package, Version: b.From, Module: b.Module}
+	to = Subject{Ecosystem: b.Ecosystem, Name: b.Package, Version: b.To, Module: b.Module}
+	if ByBinary(b.Ecosystem) {
+		from.Name, from.Version, to.Name, to.Version = u.Name, u.From, u.Name, u.To
 	}
+	from.kernel()
+	to.kernel()
 	return from, to
 }
-
-func isKernel(b *fleet.Build) bool {
-	return sourceOf[family(b.Ecosystem)] == "apt" && kernelSource.MatchString(b.Package) && !notKernels.MatchString(b.Package)
-}
-
-// apart says why the flaws of a kernel's package do not count: of kernels only the one that runs does. It is empty where they count.
-func apart(h fleet.Host, u fleet.Update) string {
-	if !isKernel(u.Build) {
-		return ""
-	}
-	match := kernelPackage.FindStringSubmatch(u.Name)
-	switch {
-	case match == nil:
-		return "it is built from the kernel's source, and is not the kernel"
-	case contained[h.Virtualisation]:
-		return "the kernel that runs is not this machine's own"
-	case match[1] != h.Kernel && (isRelease(match[1]) || flavour(match[1]) != flavour(h.Kernel)):
-		return fmt.Sprintf("it is a kernel that does not run (%s does)", fleet.Plain(h.Kernel))
-	}
-	return ""
-}
-
-// kernel puts the kernel's own source in the place of those that sign it or pull it in.
-func (s *Subject) kernel() {
-	if family(s.Ecosystem) == "Debian" {
-		s.Name = "linux" // one source for all architectures' signatures
-		s.Version = signedVersion.ReplaceAllString(s.Version, "$1-$2")
-		return
-	}
-	if strings.HasPrefix(s.Name, "linux-meta") {
-		s.Version = metaVersion.ReplaceAllString(s.Version, "$1-$2.$3")
-	}
-	s.Name = strings.Replace(strings.Replace(s.Name, "linux-signed", "linux", 1), "linux-meta", "linux", 1)
-}
-
-// isRelease tells the release of one kernel from a flavour.
-func isRelease(s string) bool { return s != "" && '0' <= s[0] && s[0] <= '9' }
-
-// flavour is the part of a kernel's release that stays from one version to the next (6.1.0-28-cloud-amd64: cloud-amd64), and what packages that pull the
-// newest in are named by; the series that they are limited to (generic-hwe-22.04) is no part of it. A release without one differs from all others.
-func flavour(release string) string {
-	found := flavours.FindStringSubmatch(release)
-	if found == nil {
-		name, _, _ := strings.Cut(release, "-hwe-")
-		return name
-	}
-	return found[1]
-}
-
-// contained are the words of [fleet.Host.Virtualisation] for what shares its kernel with another machine.
-var contained = map[string]bool{"docker": true, "podman": true, "lxc": true, "systemd-nspawn": true, "container": true}
 
 // support says in words how long a host's release is cared for.
 func (a Advisor) support(h fleet.Host) (words string, unsupported bool) {

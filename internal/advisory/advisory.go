@@ -11,46 +11,7 @@ import (
 	"strings"
 
 	"redflag/internal/fleet"
-	"redflag/internal/version"
 )
-
-// Subject is what is looked up: one version of one source package of one distribution's release. It is comparable, so that it is matched once
-// for all hosts that have it.
-type Subject struct {
-	// Ecosystem is the distribution and its release in OSV's words: Debian:12, Ubuntu:24.04:LTS, AlmaLinux:9. Empty is a package that no distribution's
-	// feed speaks of.
-	Ecosystem string
-	// Name and Version are the source package's. Where a distribution's advisories name binary packages (AlmaLinux, Rocky), so does this.
-	Name, Version string
-	// Module is the stream of a modular RPM, as name:stream; versions of different streams are not compared.
-	Module string
-}
-
-// family is an ecosystem without its release.
-func family(ecosystem string) string {
-	base, _, _ := strings.Cut(ecosystem, ":")
-	return base
-}
-
-// sourceOf names, for a family of distributions, the source of updates whose order of versions is its own.
-var sourceOf = map[string]string{
-	"Debian": "apt", "Ubuntu": "apt", "Echo": "apt",
-	"AlmaLinux": "dnf", "Rocky Linux": "dnf", "Red Hat": "dnf", "openSUSE": "dnf", "SUSE": "dnf", "Mageia": "dnf", "openEuler": "dnf", "Azure Linux": "dnf",
-}
-
-// compareIn orders two versions as an ecosystem's package manager does; known is false where that order is not known here.
-func compareIn(ecosystem, a, b string) (order int, known bool) {
-	switch sourceOf[family(ecosystem)] {
-	case "apt":
-		return version.CompareDebian(a, b), true
-	case "dnf":
-		return version.CompareRPM(a, b), true
-	}
-	return 0, false
-}
-
-// ordered says whether versions of an ecosystem can be compared.
-func ordered(ecosystem string) bool { return sourceOf[family(ecosystem)] != "" }
 
 // rule is one statement of a feed on one package of one ecosystem: who has a version in it is affected.
 type rule struct {
@@ -65,6 +26,8 @@ type rule struct {
 	Module string
 	// Not says that the package is not affected in this release, at any version.
 	Not bool
+	// Never says that the vendor will not mend it.
+	Never bool
 	// Severity and Remark are the vendor's on this package alone: "no security update is planned: minor issue".
 	Severity, Remark string
 }
@@ -96,6 +59,9 @@ func (r *rule) affects(s Subject) bool {
 
 // before is false where the order is not known: such a version is never said to be affected, and import does not take its rules.
 func before(s Subject, a, b string) bool {
+	if s.Bare {
+		a, b = bare(a), bare(b)
+	}
 	order, known := compareIn(s.Ecosystem, a, b)
 	return known && order < 0
 }
@@ -147,8 +113,8 @@ func contains(list []string, s string) bool {
 // weights order the severities; the highest number weighs most.
 var weights = map[string]int{"critical": 5, "high": 4, "medium": 3, "low": 2, "negligible": 1}
 
-// compareFlaws puts what is to be mended first first: exploited, then probable, then severe; the newest of equals.
-func compareFlaws(a, b fleet.Flaw) int {
+// CompareFlaws puts what is to be mended first first: exploited, then probable, then severe; the newest of equals.
+func CompareFlaws(a, b fleet.Flaw) int {
 	exploited := func(f fleet.Flaw) int {
 		if f.Exploited != nil {
 			return 1

@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"redflag/internal/fleet"
@@ -18,6 +19,13 @@ const (
 	EPSS    Kind = "epss"           // FIRST's probabilities
 	Support Kind = "eol"            // dates of support, as distro-info-data has them
 )
+
+// trackers are the kinds of feed that a distribution makes of its own packages. They go before OSV's records of it.
+var trackers = []Kind{Tracker}
+
+// own says whether a feed is a distribution's own, and matches whether packages are compared with it.
+func (k Kind) own() bool     { return slices.Contains(trackers, k) }
+func (k Kind) matches() bool { return k == OSV || k.own() }
 
 // Feed describes one feed on the shelf.
 type Feed struct {

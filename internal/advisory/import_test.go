@@ -184,12 +184,12 @@ func TestADamagedFeedOnTheShelfIsToldAndTheOthersServe(t *testing.T) {
 		if !strings.Contains(known.Unknown+advice.Unknown, "damaged") {
 			t.Errorf("a damaged byte at %d: %+v, %+v", at, advice, known)
 		}
-		if got := l.affected(Subject{"AlmaLinux:9", "thunderbird", "1-1", ""}); len(got) != 2 {
+		if got := l.affected(Subject{Ecosystem: "AlmaLinux:9", Name: "thunderbird", Version: "1-1"}); len(got) != 2 {
 			t.Errorf("a damaged byte at %d: the others say %v", at, got)
 		}
 	}
 	l.take("testdata/tracker.json")
-	if got := l.affected(Subject{"Debian:12", "curl", "7.88.1-10", ""}); len(got) != 2 {
+	if got := l.affected(Subject{Ecosystem: "Debian:12", Name: "curl", Version: "7.88.1-10"}); len(got) != 2 {
 		t.Errorf("mended by a new import: %v", got)
 	}
 }
@@ -275,7 +275,7 @@ func TestABundleCarriesAllToAMachineWithoutNetwork(t *testing.T) {
 			t.Errorf("%+v, want %+v", f, w)
 		}
 	}
-	s := Subject{"Debian:12", "openssh", "1:9.2p1-2", ""}
+	s := Subject{Ecosystem: "Debian:12", Name: "openssh", Version: "1:9.2p1-2"}
 	if got, want := isolated.affected(s), l.affected(s); !slices.Equal(got, want) || len(got) != 3 {
 		t.Errorf("%v, want %v", got, want)
 	}
@@ -284,7 +284,7 @@ func TestABundleCarriesAllToAMachineWithoutNetwork(t *testing.T) {
 	if got := small.affected(s); len(got) != 3 {
 		t.Errorf("a bundle of Debian 12 says %v", got)
 	}
-	if got := small.affected(Subject{"Debian:13", "libwebp", "1.0", ""}); len(got) != 0 {
+	if got := small.affected(Subject{Ecosystem: "Debian:13", Name: "libwebp", Version: "1.0"}); len(got) != 0 {
 		t.Errorf("a bundle of Debian 12 speaks of Debian 13: %v", got)
 	}
 	names := []string{}

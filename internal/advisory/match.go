@@ -1,7 +1,11 @@
 package advisory
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"redflag/internal/fleet"
@@ -31,31 +35,54 @@ func NewMatcher(s *Shelf) *Matcher {
 	return &Matcher{shelf: s, verdicts: map[Subject]*verdict{}, details: map[string]detail{}}
 }
 
-// Renew gives a matcher for a shelf that was opened anew. What was matched is kept where no feed about packages has changed.
+// Renew gives a matcher for a shelf that was opened anew. What was matched is kept of the ecosystems whose feeds have not changed.
 func (m *Matcher) Renew(s *Shelf) *Matcher {
 	renewed := NewMatcher(s)
-	if m.shelf.about() == s.about() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		for k, v := range m.verdicts {
+	same := map[string]bool{}
+	for _, e := range s.Ecosystems() {
+		same[e] = m.shelf.Generation(e) == s.Generation(e)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k, v := range m.verdicts {
+		if same[k.Ecosystem] && v.err == nil {
 			renewed.verdicts[k] = v
-		}
-		for k, v := range m.details {
-			renewed.details[k] = v
 		}
 	}
 	return renewed
 }
 
-// about names the state of the feeds about packages.
-func (s *Shelf) about() string {
-	text := fmt.Sprint(s.Damaged)
-	for _, t := range s.tables {
-		if t.Kind == OSV || t.Kind == Tracker {
-			text += fmt.Sprintf("%q %s %d %d;", t.Name, t.SHA256, t.ImportedAt.UnixNano(), t.Rows)
+// matchVersion goes up when the same feeds give other verdicts.
+const matchVersion = 2
+
+// Generation is a digest of the feeds that speak of an ecosystem: as long as it stays, so do the verdicts on all its packages, and what was matched may be kept. What
+// is exploited and how probable that is changes daily and is no part of it. It is empty where no feed speaks of the ecosystem.
+func (s *Shelf) Generation(ecosystem string) string {
+	h := sha256.New()
+	fmt.Fprintln(h, matchVersion)
+	speaks := false
+	for _, t := range s.tables { // in the order of their files' names
+		if t.Kind.matches() && t.Ecosystems[ecosystem] > 0 {
+			speaks = true
+			fmt.Fprintf(h, "%q %s %d %d\n", t.Name, t.SHA256, t.ImportedAt.UnixNano(), t.Rows)
 		}
 	}
-	return text
+	if !speaks {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Ecosystems are those that feeds speak of, sorted.
+func (s *Shelf) Ecosystems() []string {
+	var list []string
+	for _, t := range s.tables {
+		for e := range t.Ecosystems {
+			list = append(list, e)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // Looked is how many distinct subjects were looked up in feeds, and not remembered.
@@ -65,12 +92,31 @@ func (m *Matcher) Looked() int {
 	return m.looked
 }
 
-// Affected gives the flaws that a version has: where Debian's own tracker speaks of a CVE in a package, that counts, and OSV's record of it does
-// not. It shares its memory with later answers.
-func (m *Matcher) Affected(s Subject) ([]fleet.Flaw, error) {
-	v := m.verdict(s)
-	return v.flaws, v.err
+// Verdict is what feeds say of one version of one source package.
+type Verdict struct {
+	// Flaws are those that it has, by name, without what is exploited and how probable that is ([Matcher.Enrich]), which no package changes.
+	Flaws []fleet.Flaw
+	// Unknown says why nothing is known; empty where feeds speak of the ecosystem, and then no flaws are none that is known.
+	Unknown string
 }
+
+// Match gives the flaws that a version has: where a distribution's own tracker speaks of a CVE in a package, that counts, and OSV's record of it does
+// not. With an error (a feed is damaged) nothing is known. The verdict shares its memory with later ones: who changes a flaw changes a copy.
+func (m *Matcher) Match(s Subject) (Verdict, error) {
+	if s.Ecosystem == "" {
+		return Verdict{Unknown: notOwn}, nil
+	}
+	if !m.shelf.covers(s.Ecosystem) {
+		return Verdict{Unknown: noData(s.Ecosystem)}, nil
+	}
+	v := m.verdict(s)
+	return Verdict{Flaws: v.flaws}, v.err
+}
+
+// notOwn is why a package without an ecosystem is matched by no feed.
+const notOwn = "it is not the distribution's own, so no feed speaks of it"
+
+func noData(ecosystem string) string { return "no advisory data about " + fleet.Plain(ecosystem) }
 
 func (m *Matcher) verdict(s Subject) *verdict {
 	m.mu.Lock()
@@ -82,15 +128,16 @@ func (m *Matcher) verdict(s Subject) *verdict {
 	m.verdicts[s] = v
 	m.looked++
 	said := map[string]bool{}
-	for _, kind := range []Kind{Tracker, OSV} {
+	for _, own := range []bool{true, false} {
 		for _, t := range m.shelf.tables {
-			if t.Kind == kind && t.Ecosystems[s.Ecosystem] > 0 {
+			if t.Kind.matches() && t.Kind.own() == own && t.Ecosystems[s.Ecosystem] > 0 {
 				if v.err = m.look(t, s, v, said); v.err != nil {
 					return v
 				}
 			}
 		}
 	}
+	slices.SortFunc(v.flaws, func(a, b fleet.Flaw) int { return strings.Compare(a.ID, b.ID) })
 	return v
 }
 
@@ -108,11 +155,11 @@ func (m *Matcher) look(t *table, s Subject, v *verdict, said map[string]bool) er
 	for i := range rules {
 		r := &rules[i]
 		hit := r.affects(s)
-		if !hit && t.Kind != Tracker {
+		if !hit && !t.Kind.own() {
 			continue
 		}
 		d := detail{CVEs: []string{r.ID}}
-		if t.Kind != Tracker {
+		if !t.Kind.own() {
 			if d, err = m.detail(t, s.Ecosystem, r.ID); err != nil {
 				return err
 			}
@@ -123,7 +170,10 @@ func (m *Matcher) look(t *table, s Subject, v *verdict, said map[string]bool) er
 		for _, id := range d.CVEs {
 			spoken = append(spoken, id)
 			switch {
-			case said[id]:
+			case said[id]: // the better feed may not say how bad it is
+				if i := slices.IndexFunc(v.flaws, func(f fleet.Flaw) bool { return f.ID == id }); i >= 0 {
+					rate(&v.flaws[i], flawOf(t, s.Ecosystem, id, r, d))
+				}
 			case hit:
 				v.flaws = addFlaw(v.flaws, flawOf(t, s.Ecosystem, id, r, d))
 			default:
@@ -131,7 +181,7 @@ func (m *Matcher) look(t *table, s Subject, v *verdict, said map[string]bool) er
 			}
 		}
 	}
-	if t.Kind == Tracker {
+	if t.Kind.own() {
 		for _, id := range spoken {
 			said[id] = true
 		}
@@ -158,8 +208,8 @@ func (m *Matcher) detail(t *table, ecosystem, id string) (detail, error) {
 }
 
 func flawOf(t *table, ecosystem, id string, r *rule, d detail) fleet.Flaw {
-	f := fleet.Flaw{ID: fleet.Plain(id), Evidence: fleet.ByOSV, CVSS: d.CVSS, Vector: fleet.Plain(d.Vector), FixedIn: fleet.Plain(r.Fixed), Remark: fleet.Plain(r.Remark)}
-	if t.Kind == Tracker {
+	f := fleet.Flaw{ID: fleet.Plain(id), Evidence: fleet.ByOSV, CVSS: d.CVSS, Vector: fleet.Plain(d.Vector), FixedIn: fleet.Plain(r.Fixed), Remark: fleet.Plain(r.Remark), WontFix: r.Never}
+	if t.Kind.own() {
 		f.Evidence = fleet.ByAdvisory
 	} else if r.ID != id {
 		f.Advisories = []string{fleet.Plain(r.ID)}
@@ -170,7 +220,7 @@ func flawOf(t *table, ecosystem, id string, r *rule, d detail) fleet.Flaw {
 	case d.Severity != "":
 		f.Severity, f.SeverityBy = d.Severity, family(ecosystem)
 	case d.CVSS > 0:
-		f.Severity, f.SeverityBy = rating(d.CVSS), "CVSS"
+		f.Severity, f.SeverityBy = rating(d.CVSS), byCVSS
 	}
 	return f
 }
@@ -187,12 +237,7 @@ func addFlaw(list []fleet.Flaw, f fleet.Flaw) []fleet.Flaw {
 				have.Advisories = append(have.Advisories, a)
 			}
 		}
-		if have.Severity == "" || have.SeverityBy == "CVSS" && f.SeverityBy != "CVSS" && f.Severity != "" {
-			have.Severity, have.SeverityBy = f.Severity, f.SeverityBy
-		}
-		if f.CVSS > have.CVSS {
-			have.CVSS, have.Vector = f.CVSS, f.Vector
-		}
+		rate(have, f)
 		if have.FixedIn == "" {
 			have.FixedIn = f.FixedIn
 		}
@@ -201,8 +246,18 @@ func addFlaw(list []fleet.Flaw, f fleet.Flaw) []fleet.Flaw {
 	return append(list, f)
 }
 
-// enrich adds what is known of a CVE whatever the package.
-func (m *Matcher) enrich(f *fleet.Flaw) error {
+// rate takes over how bad a flaw is from what another record says of it, the vendor's word before a score.
+func rate(have *fleet.Flaw, f fleet.Flaw) {
+	if have.Severity == "" || have.SeverityBy == byCVSS && f.SeverityBy != byCVSS && f.Severity != "" {
+		have.Severity, have.SeverityBy = f.Severity, f.SeverityBy
+	}
+	if f.CVSS > have.CVSS {
+		have.CVSS, have.Vector = f.CVSS, f.Vector
+	}
+}
+
+// Enrich adds what is known of a CVE whatever the package: that it is exploited, and how probable that is.
+func (m *Matcher) Enrich(f *fleet.Flaw) error {
 	value, err := m.shelf.first(KEV, exploitedKey(f.ID))
 	if err != nil {
 		return err

@@ -89,7 +89,7 @@ func (p *parsed) tracked(source, id string, t tracked) error {
 		if !ok {
 			continue
 		}
-		r := rule{ID: id, Introduced: "0", Severity: fleet.Severity(said.Urgency), Remark: remark(said.NoDSA, said.Reason, said.Urgency)}
+		r := rule{ID: id, Introduced: "0", Severity: fleet.Severity(said.Urgency), Remark: remark(said.NoDSA, said.Reason, said.Urgency), Never: said.Reason == "ignored" || said.Urgency == endOfLife}
 		switch said.Status {
 		case "resolved":
 			if r.Fixed = said.FixedVersion; r.Fixed == "0" {
@@ -110,10 +110,13 @@ func (p *parsed) tracked(source, id string, t tracked) error {
 	return nil
 }
 
+// endOfLife is the tracker's urgency of what Debian supports no longer.
+const endOfLife = "end-of-life"
+
 // remark says in words why there is no security update.
 func remark(nodsa, reason, urgency string) string {
 	switch {
-	case urgency == "end-of-life":
+	case urgency == endOfLife:
 		return "no longer supported by Debian"
 	case reason == "ignored":
 		return fleet.Plain("Debian will not mend it: " + nodsa)

@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -47,6 +49,11 @@ func (a *API) importing() {
 
 func (a *API) importFeed(ctx context.Context, in *importInput) (server.ImportedFeeds, error) {
 	done, err := a.importFrom(ctx, in, requestOf(ctx))
+	var u *fleet.Unknown
+	if errors.As(err, &u) { // the feed's fault, and not the server's
+		because, remedy := fleet.Explain(err)
+		return done, huma.Error422UnprocessableEntity(strings.TrimSuffix(because+"; "+remedy, "; "))
+	}
 	for _, f := range done.Feeds {
 		about(ctx, "%s, of %s, from %s", f.Name, f.AsOf.Format("2006-01-02"), fleet.Plain(f.From))
 	}

@@ -23,7 +23,11 @@ type Summary struct {
 
 func (a *API) summary(ctx context.Context, _ *none) (Summary, error) {
 	s, err := a.cfg.Store.Summary(ctx, a.cfg.Now(), a.stale())
-	return Summary{s, map[fleet.Bucket]int{}, a.cfg.Server.Waiting(), a.cfg.Version}, err
+	if err != nil {
+		return Summary{}, err
+	}
+	buckets, err := a.cfg.Server.Exposure().Buckets(ctx)
+	return Summary{s, buckets, a.cfg.Server.Waiting(), a.cfg.Version}, err
 }
 
 type trendInput struct {

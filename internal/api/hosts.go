@@ -27,12 +27,21 @@ type Host struct {
 	Support *exposure.Support `json:"support,omitempty"`
 }
 
-func (a *API) seen(h store.Host) Host {
-	stale := a.stale()
-	if h.Labels == nil {
-		h.Labels = map[string]string{}
+// seen gives hosts as people see them.
+func (a *API) seen(ctx context.Context, hosts ...store.Host) ([]Host, error) {
+	stale, list := a.stale(), []Host{}
+	known, err := a.cfg.Server.Exposure().OfHosts(ctx, hosts)
+	if err != nil {
+		return nil, err
 	}
-	return Host{Host: h, State: h.State(stale), Because: h.Because(stale), Vulnerable: map[fleet.Bucket]int{}}
+	for _, h := range hosts {
+		if h.Labels == nil {
+			h.Labels = map[string]string{}
+		}
+		k := known[h.ID]
+		list = append(list, Host{h, h.State(stale), h.Because(stale), k.Vulnerable, k.Unknown, k.Support})
+	}
+	return list, nil
 }
 
 type none struct{}
@@ -55,11 +64,16 @@ func (a *API) hosts(ctx context.Context, in *hostsInput, p store.Page) ([]Host, 
 	}
 	f := store.HostFilter{Text: in.Q, State: in.State, Labels: labels, Reboot: in.Reboot, Restart: in.Restart, Stale: a.stale()}
 	f.Sort, f.Desc = sorted(in.Sort)
-	rows, next, err := a.cfg.Store.Hosts(ctx, f, p)
-	list := make([]Host, len(rows))
-	for i, h := range rows {
-		list[i] = a.seen(h)
+	if in.Support == "ended" {
+		if f.Only, err = a.cfg.Server.Exposure().Unsupported(ctx); err != nil {
+			return nil, "", err
+		}
 	}
+	rows, next, err := a.cfg.Store.Hosts(ctx, f, p)
+	if err != nil {
+		return nil, "", err
+	}
+	list, err := a.seen(ctx, rows...)
 	return list, next, err
 }
 
@@ -106,8 +120,14 @@ func (a *API) host(ctx context.Context, in *OfHost) (Host, error) {
 	if err != nil {
 		return Host{}, err
 	}
-	h.Labels, err = a.cfg.Store.Labels(ctx, in.id())
-	return a.seen(h), err
+	if h.Labels, err = a.cfg.Store.Labels(ctx, in.id()); err != nil {
+		return Host{}, err
+	}
+	one, err := a.seen(ctx, h)
+	if err != nil {
+		return Host{}, err
+	}
+	return one[0], nil
 }
 
 func (a *API) hostFindings(ctx context.Context, in *OfHost) ([]fleet.Finding, error) {
@@ -131,7 +151,15 @@ func whole[T any](ctx context.Context, a *API, in *hostListInput, read func(cont
 }
 
 func (a *API) hostUpdates(ctx context.Context, in *hostListInput, _ store.Page) ([]store.OnHost, string, error) {
-	return all(whole(ctx, a, in, a.cfg.Store.HostUpdates))
+	list, err := whole(ctx, a, in, a.cfg.Store.HostUpdates)
+	if err != nil {
+		return nil, "", err
+	}
+	updates := make([]*fleet.Update, len(list))
+	for i := range list {
+		updates[i] = &list[i].Update
+	}
+	return list, "", a.cfg.Server.Exposure().AdviseHost(ctx, in.id(), updates)
 }
 
 func (a *API) hostPackages(ctx context.Context, in *hostListInput, _ store.Page) ([]fleet.Package, string, error) {

@@ -7,6 +7,7 @@ import (
 
 	"redflag/internal/exposure"
 	"redflag/internal/fleet"
+	"redflag/internal/server"
 	"redflag/internal/store"
 )
 
@@ -33,7 +34,7 @@ func (in *vulnerabilitiesInput) filter() exposure.Filter {
 }
 
 func (a *API) vulnerabilities(ctx context.Context, in *vulnerabilitiesInput, p store.Page) ([]exposure.Vulnerability, string, error) {
-	return a.cfg.Server.Vulnerabilities(ctx, in.filter(), p)
+	return a.cfg.Server.Exposure().List(ctx, in.filter(), p)
 }
 
 // OfVulnerability names one in the path.
@@ -42,7 +43,7 @@ type OfVulnerability struct {
 }
 
 func (a *API) vulnerability(ctx context.Context, in *OfVulnerability) (exposure.WholeVulnerability, error) {
-	return a.cfg.Server.Vulnerability(ctx, in.Vulnerability)
+	return a.cfg.Server.Exposure().One(ctx, in.Vulnerability)
 }
 
 type vulnerabilityHostsInput struct {
@@ -52,7 +53,7 @@ type vulnerabilityHostsInput struct {
 }
 
 func (a *API) vulnerabilityHosts(ctx context.Context, in *vulnerabilityHostsInput, p store.Page) ([]exposure.VulnerableHost, string, error) {
-	return a.cfg.Server.VulnerabilityHosts(ctx, in.Vulnerability, in.Group, p)
+	return a.cfg.Server.Exposure().Hosts(ctx, in.Vulnerability, in.Group, p)
 }
 
 type mendInput struct {
@@ -120,10 +121,7 @@ func (a *API) newSuppression(ctx context.Context, in *newSuppressionInput) (stor
 	s, err := a.cfg.Store.NewSuppression(ctx, store.Suppression{
 		ID: b.ID, Package: b.Package, Group: b.Group, Status: b.Status, Owner: owner, Reason: b.Reason, Until: until, CreatedBy: by,
 	}, a.cfg.Now())
-	if err == nil {
-		a.cfg.Server.SuppressionsChanged()
-	}
-	return s, err
+	return s, a.noted(server.TopicAdvisories, err)
 }
 
 func (a *API) deleteSuppression(ctx context.Context, in *struct {
@@ -132,7 +130,6 @@ func (a *API) deleteSuppression(ctx context.Context, in *struct {
 	s, err := a.cfg.Store.DeleteSuppression(ctx, in.Suppression)
 	if err == nil {
 		about(ctx, "%s, for %s: %s", s.ID, s.Owner, s.Reason)
-		a.cfg.Server.SuppressionsChanged()
 	}
-	return none{}, err
+	return none{}, a.noted(server.TopicAdvisories, err)
 }

@@ -71,8 +71,9 @@ type Flaw struct {
 	Exploited *Exploited `json:"exploited,omitempty"`
 	// FixedIn is the first version without it; empty where there is none.
 	FixedIn string `json:"fixed_in,omitempty"`
-	// Remark is the vendor's, for instance why there is no fix.
-	Remark string `json:"remark,omitempty"`
+	// Remark is the vendor's, for instance why there is no fix. WontFix: the vendor has said that there will be none.
+	Remark  string `json:"remark,omitempty"`
+	WontFix bool   `json:"wont_fix,omitempty"`
 	// Suppressed is set where somebody has decided that it does not count, until a day.
 	Suppressed *Suppressed `json:"suppressed,omitempty"`
 }
@@ -186,11 +187,11 @@ func CompareAdvice(a, b *Advice) int {
 	if c := cmp.Compare(rank(a), rank(b)); c != 0 || a == nil || b == nil {
 		return c
 	}
-	return cmp.Or(cmp.Compare(worst(b), worst(a)), cmp.Compare(len(b.Mends), len(a.Mends)))
+	return cmp.Or(cmp.Compare(b.Likeliest(), a.Likeliest()), cmp.Compare(len(b.Mends), len(a.Mends)))
 }
 
-// worst is the highest probability among what is mended.
-func worst(a *Advice) float64 {
+// Likeliest is the highest probability among what is mended and not suppressed.
+func (a *Advice) Likeliest() float64 {
 	most := 0.0
 	for _, f := range a.Mends {
 		if f.Suppressed == nil {

@@ -2,31 +2,33 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"redflag/internal/exposure"
 	"redflag/internal/fleet"
 	"redflag/internal/store"
 )
 
-// Vulnerabilities gives a page of the vulnerabilities of the fleet, what to do first first.
-func (s *Server) Vulnerabilities(context.Context, exposure.Filter, store.Page) ([]exposure.Vulnerability, string, error) {
-	return nil, "", nil
-}
+// Exposure is what is known of the fleet's vulnerabilities.
+func (s *Server) Exposure() *exposure.Exposure { return s.exposure }
 
-// Vulnerability gives one of them, with all that is known of it.
-func (s *Server) Vulnerability(context.Context, string) (exposure.WholeVulnerability, error) {
-	return exposure.WholeVulnerability{}, exposure.ErrNone
+// Mending gives what is to be asked of hosts so that a vulnerability is mended on them: of each exactly the updates that do. Without hosts it is of all where that can
+// be done.
+func (s *Server) Mending(ctx context.Context, id string, hosts []fleet.HostID) (Asked, error) {
+	names, err := s.exposure.Mending(ctx, id, hosts)
+	if err != nil {
+		return Asked{}, err
+	}
+	a := Asked{Names: names, Work: store.Work{Install: &store.Selected{}}}
+	for host, list := range names {
+		a.Hosts = append(a.Hosts, host)
+		for _, name := range list {
+			if !slices.Contains(a.Work.Install.Names, name) {
+				a.Work.Install.Names = append(a.Work.Install.Names, name)
+			}
+		}
+	}
+	slices.Sort(a.Hosts)
+	slices.Sort(a.Work.Install.Names)
+	return a, nil
 }
-
-// VulnerabilityHosts gives a page of the hosts that have one.
-func (s *Server) VulnerabilityHosts(context.Context, string, int64, store.Page) ([]exposure.VulnerableHost, string, error) {
-	return nil, "", exposure.ErrNone
-}
-
-// Mending gives what is to be asked of hosts so that one is mended on them: exactly the updates that do. Without hosts it is of all that can be mended.
-func (s *Server) Mending(context.Context, string, []fleet.HostID) (Asked, error) {
-	return Asked{}, exposure.ErrNone
-}
-
-// SuppressionsChanged has suppressions read anew.
-func (s *Server) SuppressionsChanged() { s.Note(TopicAdvisories) }

@@ -1,7 +1,8 @@
 -- The distribution's release whose advisories speak of a package (Debian:12); empty where that is not known.
 ALTER TABLE packages ADD COLUMN ecosystem TEXT NOT NULL DEFAULT '';
+ALTER TABLE packages ADD COLUMN module TEXT NOT NULL DEFAULT ''; -- of a modular RPM: name:stream
 DROP INDEX packages_by_name;
-CREATE UNIQUE INDEX packages_by_name ON packages (name, source, arch, version, source_package, source_version, ecosystem);
+CREATE UNIQUE INDEX packages_by_name ON packages (name, source, arch, version, source_package, source_version, ecosystem, module);
 
 -- Whose reports are new is asked often.
 CREATE INDEX hosts_by_report ON hosts (reported_at, id);
