@@ -1438,6 +1438,7 @@ export interface components {
         Build: {
             ecosystem?: string;
             from: string;
+            module?: string;
             package: string;
             to: string;
         };
@@ -1655,6 +1656,7 @@ export interface components {
             severity?: string;
             severity_by?: string;
             suppressed?: components["schemas"]["Suppressed"];
+            wont_fix?: boolean;
         };
         Gone: {
             /** Format: date-time */
@@ -2103,6 +2105,15 @@ export interface components {
             /** @enum {string} */
             role: "viewer" | "operator" | "admin";
         };
+        Notice: {
+            by?: string;
+            cves?: string[];
+            fixed_in?: string;
+            id: string;
+            reboot?: boolean;
+            security: boolean;
+            severity?: string;
+        };
         Offer: {
             /** Format: int64 */
             blocked: number;
@@ -2244,6 +2255,7 @@ export interface components {
         Package: {
             arch: string;
             ecosystem?: string;
+            module?: string;
             name: string;
             source: string;
             source_package?: string;
@@ -2576,6 +2588,7 @@ export interface components {
             level?: string;
             name: string;
             note?: string;
+            notices?: components["schemas"]["Notice"][];
             origin: string;
             platform?: string;
             release_notes?: string;

@@ -10,11 +10,12 @@ import { Empty, Failed, State, Time } from './bits.tsx'
 
 export const advisoriesPage = '/settings?tab=advisories'
 
-// Knowledge says what the feeds do not tell, all of it in one place. It is nothing where all is well.
-export function Knowledge() {
+// Knowledge says what the feeds do not tell, all of it in one place: that there are none, or what they lack. It is nothing where all is well.
+export function Knowledge({ me }: { me: Caller }) {
   const { data, error, refetch } = useQuery(ask.advisories())
   if (error && !data) return <Failed error={error} again={() => void refetch()} />
   if (!data) return null
+  if (data.feeds.length === 0) return <NoData me={me} />
   const gaps = gapsOf(data)
   if (gaps.length === 0) return null
   return (
@@ -31,11 +32,10 @@ export function Knowledge() {
   )
 }
 
-// gapsOf says what is not known: without feeds, by old ones, by broken ones, and what none speaks of.
+// gapsOf says what is not known: by old feeds, by those that could not be had anew, and what none speaks of.
 function gapsOf(a: Advisories): ReactNode[] {
   const old = a.feeds.filter((f) => f.stale)
   const gaps: ReactNode[] = []
-  if (a.feeds.length === 0) gaps.push('No advisory data: nothing of what is installed was compared with anything, so this is what changelogs claim, and no more.')
   for (const f of old)
     gaps.push(
       <>
@@ -46,8 +46,8 @@ function gapsOf(a: Advisories): ReactNode[] {
   return [...gaps, ...a.unknown.map(plain)]
 }
 
-// NoData is what stands in place of a list where no feed is there.
-export function NoData({ me }: { me: Caller }) {
+// NoData says that there is no feed, and what to do.
+function NoData({ me }: { me: Caller }) {
   return (
     <Empty>
       <h2>No advisory data</h2>
@@ -63,11 +63,10 @@ export function NoData({ me }: { me: Caller }) {
   )
 }
 
-// Nothing stands in place of an empty list of vulnerabilities, and says what that means.
-export function Nothing({ me, filtered, children }: { me: Caller; filtered?: boolean; children: string }) {
+// Nothing stands in place of an empty list of vulnerabilities, and says what that means. Without feeds it means nothing, and that is said by Knowledge.
+export function Nothing({ filtered, children }: { filtered?: boolean; children: string }) {
   const { data } = useQuery(ask.advisories())
-  if (!data) return null
-  if (data.feeds.length === 0) return <NoData me={me} />
+  if (!data || data.feeds.length === 0) return null
   if (filtered) return <Empty>No vulnerability is like that.</Empty>
   return (
     <Empty>

@@ -71,7 +71,7 @@ export function Vulnerabilities({ me }: { me: Caller }) {
   return (
     <>
       <Title aside={<Export path="/vulnerabilities" filter={filter} />}>Vulnerabilities</Title>
-      <Knowledge />
+      <Knowledge me={me} />
       <div className="filters">
         <Choice name="bucket" label="When to mend" choices={[['', 'All'], ...same(buckets)]} />
         <Choice name="exploited" label="Exploited" choices={[['', 'Exploited or not'], ['true', 'Exploited']]} />
@@ -87,7 +87,7 @@ export function Vulnerabilities({ me }: { me: Caller }) {
         columns={overAll}
         id={id}
         empty={
-          <Nothing me={me} filtered={params.size > 0}>
+          <Nothing filtered={params.size > 0}>
             No host has a vulnerability that is known.
           </Nothing>
         }
@@ -106,6 +106,8 @@ function ByGroup() {
 
 // HostFlaws are what one host has.
 export function HostFlaws({ host, unknown, me }: { host: string; unknown: string; me: Caller }) {
+  const { data } = useQuery(ask.advisories())
+  if (data?.feeds.length === 0) return <Knowledge me={me} />
   return (
     <>
       {unknown && (
@@ -116,7 +118,7 @@ export function HostFlaws({ host, unknown, me }: { host: string; unknown: string
       <div className="filters">
         <Export path="/vulnerabilities" filter={{ host }} />
       </div>
-      <List label="What this host has" asked={ask.vulnerabilities({ host })} columns={onOne} id={id} empty={<Nothing me={me}>This host has no vulnerability that is known.</Nothing>} />
+      <List label="What this host has" asked={ask.vulnerabilities({ host })} columns={onOne} id={id} empty={<Nothing>This host has no vulnerability that is known.</Nothing>} />
     </>
   )
 }

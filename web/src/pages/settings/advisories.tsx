@@ -57,11 +57,15 @@ function FeedRow({ of: f, remove }: { of: Feed; remove?: () => void }) {
         <small className="line">from {plain(f.from)}</small>
       </td>
       <td>
-        {f.error ? <State of="security">damaged</State> : f.stale ? <State of="unknown">old</State> : <State of="current">current</State>}{' '}
+        {f.stale ? <State of="unknown">old</State> : <State of="current">current</State>}{' '}
         <small>
           as of <Time at={f.as_of} />, {f.checked_at ? <>asked for anew <Time at={f.checked_at} /></> : <>imported <Time at={f.imported_at} /></>}
         </small>
-        {f.error && <small className="line">{plain(f.error)}</small>}
+        {f.error && (
+          <small className="line">
+            <State of="security">not had anew</State> {plain(f.error)}
+          </small>
+        )}
       </td>
       <td>{plain(f.licence)}</td>
       <td>{count(f.entries, 'entry', 'entries')}</td>
