@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,26 +87,29 @@ func (a Advisor) lacks(uncovered map[string]bool) []string {
 func (a Advisor) Update(h fleet.Host, u fleet.Update) (*fleet.Advice, error) {
 	advice := &fleet.Advice{Mends: []fleet.Flaw{}, Remains: []fleet.Flaw{}}
 	covered := u.Build != nil && u.Build.Ecosystem != "" && a.shelf.covers(u.Build.Ecosystem)
+	told := slices.ContainsFunc(u.Notices, isSecurity)
 	switch {
-	case u.Build == nil || !covered && u.Claims == nil:
+	case covered:
+	case !told && (u.Build == nil || u.Claims == nil):
 		return nil, nil
-	case !covered && u.Build.Ecosystem == "":
-		advice.Unknown = notOwn
-	case !covered:
+	case u.Build != nil && u.Build.Ecosystem != "":
 		advice.Unknown = noData(u.Build.Ecosystem)
+	case !told:
+		advice.Unknown = notOwn
 	}
 	if why := apart(h, u); why != "" {
 		advice.Bucket, advice.Because = fleet.Track, why
 		return advice, nil
 	}
 	err := a.compare(u, covered, advice)
+	notices(u, advice)
 	a.claims(u, covered, advice)
 	for _, list := range [][]fleet.Flaw{advice.Mends, advice.Remains} {
 		for i := range list {
 			err = errors.Join(err, a.Enrich(&list[i]))
-			a.suppress(&list[i], u)
+			a.suppress(&list[i], goesBy(u)...)
 		}
-		slices.SortStableFunc(list, CompareFlaws)
+		slices.SortStableFunc(list, fleet.CompareFlaws)
 	}
 	if err != nil {
 		advice.Unknown = fleet.Plain(err.Error())
@@ -133,9 +137,49 @@ func (a Advisor) compare(u fleet.Update, covered bool, advice *fleet.Advice) err
 	return nil
 }
 
+func isSecurity(n fleet.Notice) bool { return n.Security }
+
+// notices adds what the advisories of the update's own manager say: they are the vendor's own, so they go before OSV's records, and what they mend does not remain.
+func notices(u fleet.Update, advice *fleet.Advice) {
+	for _, n := range u.Notices {
+		if !n.Security {
+			continue
+		}
+		ids := n.CVEs
+		if len(ids) == 0 {
+			ids = []string{n.ID}
+		}
+		for _, id := range ids {
+			f := fleet.Flaw{ID: fleet.Plain(id), Evidence: fleet.ByAdvisory, FixedIn: fleet.Plain(n.FixedIn), Severity: fleet.Severity(n.Severity)}
+			if id != n.ID {
+				f.Advisories = []string{fleet.Plain(n.ID)}
+			}
+			if f.Severity != "" {
+				f.SeverityBy = fleet.Plain(cmp.Or(n.By, "vendor"))
+			}
+			is := func(o fleet.Flaw) bool { return o.ID == f.ID }
+			advice.Remains = slices.DeleteFunc(advice.Remains, is)
+			if i := slices.IndexFunc(advice.Mends, is); i >= 0 {
+				f = addFlaw([]fleet.Flaw{f}, advice.Mends[i])[0]
+				advice.Mends[i] = f
+				continue
+			}
+			advice.Mends = append(advice.Mends, f)
+		}
+	}
+}
+
+// goesBy are the names that a suppression may have for what an update is of.
+func goesBy(u fleet.Update) []string {
+	if u.Build == nil {
+		return []string{u.Name}
+	}
+	return []string{u.Name, u.Build.Package}
+}
+
 // claims adds what the changelog alone says. A feed that knows of the flaw, or knows that the installed version has it not, goes before it.
 func (a Advisor) claims(u fleet.Update, covered bool, advice *fleet.Advice) {
-	if u.Claims == nil {
+	if u.Claims == nil || u.Build == nil {
 		return
 	}
 	clear := map[string]bool{}
@@ -152,9 +196,10 @@ func (a Advisor) claims(u fleet.Update, covered bool, advice *fleet.Advice) {
 	}
 }
 
-func (a Advisor) suppress(f *fleet.Flaw, u fleet.Update) {
+// suppress marks a flaw of a package that goes by any of some names, where somebody has decided that it does not count.
+func (a Advisor) suppress(f *fleet.Flaw, names ...string) {
 	for _, s := range a.Suppressions {
-		if s.holds(a.Now) && s.covers(*f, u.Name, u.Build.Package) {
+		if s.holds(a.Now) && s.covers(*f, names...) {
 			f.Suppressed = &fleet.Suppressed{Owner: fleet.Plain(s.Owner), Reason: fleet.Plain(s.Reason), Status: s.Status, Until: s.Until.Time}
 			return
 		}
@@ -170,7 +215,7 @@ func (a Advisor) expired(scan *fleet.Scan) []string {
 		}
 		for _, f := range scan.Findings {
 			for _, u := range f.Updates {
-				if u.Advice != nil && slices.ContainsFunc(slices.Concat(u.Advice.Mends, u.Advice.Remains), func(f fleet.Flaw) bool { return s.covers(f, u.Name, u.Build.Package) }) {
+				if u.Advice != nil && slices.ContainsFunc(slices.Concat(u.Advice.Mends, u.Advice.Remains), func(f fleet.Flaw) bool { return s.covers(f, goesBy(u)...) }) {
 					words = appendNew(words, fmt.Sprintf("the suppression of %s by %s ended on %s", fleet.Plain(s.ID), fleet.Plain(s.Owner), s.Until.Format(time.DateOnly)))
 				}
 			}

@@ -6,11 +6,8 @@
 package advisory
 
 import (
-	"cmp"
 	"regexp"
 	"strings"
-
-	"redflag/internal/fleet"
 )
 
 // rule is one statement of a feed on one package of one ecosystem: who has a version in it is affected.
@@ -91,11 +88,17 @@ var cveID = regexp.MustCompile(`^CVE-[0-9]{4}-[0-9]{4,19}$`)
 // cves gives those of some names that are CVEs, each once.
 func cves(lists ...[]string) []string {
 	var found []string
+	var seen map[string]bool
 	for _, list := range lists {
 		for _, id := range list {
-			if cveID.MatchString(id) && !contains(found, id) {
-				found = append(found, id)
+			if !cveID.MatchString(id) || seen[id] {
+				continue
 			}
+			if seen == nil {
+				seen = map[string]bool{}
+			}
+			seen[id] = true
+			found = append(found, id)
 		}
 	}
 	return found
@@ -108,24 +111,4 @@ func contains(list []string, s string) bool {
 		}
 	}
 	return false
-}
-
-// weights order the severities; the highest number weighs most.
-var weights = map[string]int{"critical": 5, "high": 4, "medium": 3, "low": 2, "negligible": 1}
-
-// CompareFlaws puts what is to be mended first first: exploited, then probable, then severe; the newest of equals.
-func CompareFlaws(a, b fleet.Flaw) int {
-	exploited := func(f fleet.Flaw) int {
-		if f.Exploited != nil {
-			return 1
-		}
-		return 0
-	}
-	return cmp.Or(
-		cmp.Compare(exploited(b), exploited(a)),
-		cmp.Compare(weights[b.Severity], weights[a.Severity]),
-		cmp.Compare(b.EPSS, a.EPSS),
-		cmp.Compare(b.CVSS, a.CVSS),
-		cmp.Compare(b.ID, a.ID),
-	)
 }

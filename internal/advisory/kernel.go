@@ -34,11 +34,7 @@ var contained = map[string]bool{"docker": true, "podman": true, "lxc": true, "sy
 // Apart says why the flaws of an installed package do not count on a host: of kernels only the one that runs does, and nothing else of its source. It is empty where
 // they count. Of what a package of a distribution is called without its versions (linux-image-amd64), which kernel runs does not show, so it does not count.
 func Apart(h fleet.Host, p fleet.Package) string {
-	source := p.From
-	if source == "" {
-		source = p.Name
-	}
-	if !isKernel(p.Ecosystem, source) {
+	if !isKernel(p.Ecosystem, source(p)) {
 		return ""
 	}
 	if why := aside(h, p.Name, p.Ecosystem); why != "" {

@@ -62,7 +62,7 @@ func (s *Shelf) Generation(ecosystem string) string {
 	fmt.Fprintln(h, matchVersion)
 	speaks := false
 	for _, t := range s.tables { // in the order of their files' names
-		if t.Kind.matches() && t.Ecosystems[ecosystem] > 0 {
+		if t.Kind.matches() && t.speaks(ecosystem) {
 			speaks = true
 			fmt.Fprintf(h, "%q %s %d %d\n", t.Name, t.SHA256, t.ImportedAt.UnixNano(), t.Rows)
 		}
@@ -130,7 +130,7 @@ func (m *Matcher) verdict(s Subject) *verdict {
 	said := map[string]bool{}
 	for _, own := range []bool{true, false} {
 		for _, t := range m.shelf.tables {
-			if t.Kind.matches() && t.Kind.own() == own && t.Ecosystems[s.Ecosystem] > 0 {
+			if t.Kind.matches() && t.Kind.own() == own && t.speaks(s.Ecosystem) {
 				if v.err = m.look(t, s, v, said); v.err != nil {
 					return v
 				}
@@ -143,47 +143,83 @@ func (m *Matcher) verdict(s Subject) *verdict {
 
 // look asks one feed. said are the CVEs of which a better feed has spoken.
 func (m *Matcher) look(t *table, s Subject, v *verdict, said map[string]bool) error {
-	value, err := t.get(ruleKey(s.Ecosystem, s.Name))
-	if err != nil || value == nil {
-		return err
-	}
-	rules, err := readRules(value)
-	if err != nil {
-		return fmt.Errorf("read feed %s: %w", t.Name, err)
-	}
-	var spoken []string
-	for i := range rules {
-		r := &rules[i]
-		hit := r.affects(s)
-		if !hit && !t.Kind.own() {
+	records := map[string]bool{} // of which an ecosystem has spoken that counts more
+	for i, ecosystem := range within(s.Ecosystem) {
+		if t.Ecosystems[ecosystem] == 0 {
 			continue
 		}
-		d := detail{CVEs: []string{r.ID}}
-		if !t.Kind.own() {
-			if d, err = m.detail(t, s.Ecosystem, r.ID); err != nil {
+		value, err := t.get(ruleKey(ecosystem, s.Name))
+		if err != nil {
+			return err
+		}
+		rules, err := readRules(value)
+		if err != nil {
+			return fmt.Errorf("read feed %s: %w", t.Name, err)
+		}
+		l := look{m, t, ecosystem, s, v, said}
+		for j := range rules {
+			if err := l.rule(&rules[j], records[rules[j].ID], i > 0); err != nil {
 				return err
 			}
-			if len(d.CVEs) == 0 {
-				d.CVEs = []string{r.ID}
-			}
 		}
-		for _, id := range d.CVEs {
-			spoken = append(spoken, id)
-			switch {
-			case said[id]: // the better feed may not say how bad it is
-				if i := slices.IndexFunc(v.flaws, func(f fleet.Flaw) bool { return f.ID == id }); i >= 0 {
-					rate(&v.flaws[i], flawOf(t, s.Ecosystem, id, r, d))
-				}
-			case hit:
-				v.flaws = addFlaw(v.flaws, flawOf(t, s.Ecosystem, id, r, d))
-			default:
-				v.clear[id] = true
-			}
+		for j := range rules {
+			records[rules[j].ID] = true
 		}
 	}
 	if t.Kind.own() {
-		for _, id := range spoken {
+		for _, f := range v.flaws {
+			said[f.ID] = true
+		}
+		for id := range v.clear {
 			said[id] = true
+		}
+	}
+	return nil
+}
+
+// look is one look at what a feed says of a subject in one ecosystem.
+type look struct {
+	*Matcher
+	t         *table
+	ecosystem string
+	s         Subject
+	v         *verdict
+	said      map[string]bool
+}
+
+// rule takes in one rule. Spoken: a record of an ecosystem that counts more has it already, so what it says here is where a fix can be had. Beside: it is of an
+// ecosystem beside the subject's own.
+func (l look) rule(r *rule, spoken, beside bool) error {
+	hit := r.affects(l.s)
+	if !hit && !l.t.Kind.own() {
+		return nil
+	}
+	d := detail{CVEs: []string{r.ID}}
+	if !l.t.Kind.own() {
+		var err error
+		if d, err = l.detail(l.t, l.ecosystem, r.ID); err != nil {
+			return err
+		}
+		if len(d.CVEs) == 0 {
+			d.CVEs = []string{r.ID}
+		}
+	}
+	for _, id := range d.CVEs {
+		f := flawOf(l.t, l.ecosystem, id, r, d)
+		if beside && strings.HasPrefix(l.ecosystem, ubuntuPro) && f.FixedIn != "" && f.Remark == "" {
+			f.Remark = bySubscription
+		}
+		i := slices.IndexFunc(l.v.flaws, func(o fleet.Flaw) bool { return o.ID == f.ID })
+		switch {
+		case l.said[id] && i >= 0: // the better feed may not say how bad it is
+			rate(&l.v.flaws[i], f)
+		case spoken && i >= 0 && l.v.flaws[i].FixedIn == "":
+			l.v.flaws[i].FixedIn, l.v.flaws[i].Remark = f.FixedIn, f.Remark
+		case l.said[id] || spoken:
+		case hit:
+			l.v.flaws = addFlaw(l.v.flaws, f)
+		default:
+			l.v.clear[id] = true
 		}
 	}
 	return nil

@@ -43,6 +43,25 @@ func compareIn(ecosystem, a, b string) (order int, known bool) {
 // ordered says whether versions of an ecosystem can be compared.
 func ordered(ecosystem string) bool { return sourceOf[family(ecosystem)] != "" }
 
+// within gives the ecosystems whose records speak of a release, the one that counts first. What Ubuntu mends for subscribers alone is in records of another word
+// (Ubuntu:Pro:22.04:LTS): of a package of the release itself they say what it lacks and can only have with a subscription.
+func within(ecosystem string) []string {
+	switch {
+	case strings.HasPrefix(ecosystem, ubuntuPro):
+		return []string{ecosystem, ubuntu + strings.TrimPrefix(ecosystem, ubuntuPro)}
+	case strings.HasPrefix(ecosystem, ubuntu):
+		return []string{ecosystem, ubuntuPro + strings.TrimPrefix(ecosystem, ubuntu)}
+	}
+	return []string{ecosystem}
+}
+
+const (
+	ubuntu    = "Ubuntu:"
+	ubuntuPro = "Ubuntu:Pro:"
+	// bySubscription is what is said of what only subscribers get.
+	bySubscription = "the fix is for subscribers of Ubuntu Pro"
+)
+
 // byBinary are the families whose advisories name binary packages. OSV's schema says source packages of all; AlmaLinux' records name what is installed, and so do
 // Red Hat's and Arch's.
 var byBinary = map[string]bool{"AlmaLinux": true, "Red Hat": true, "Arch Linux": true}

@@ -26,15 +26,20 @@ type tracked struct {
 	} `json:"releases"`
 }
 
+// maxPackage bounds what the tracker says of one package, which is in memory as a whole: the kernel's has 15 MB.
+const maxPackage = 256 << 20
+
 // parseTracker reads the Debian security tracker's JSON (security-tracker.debian.org/tracker/data/json): {source: {vulnerability: …}}. One
 // package is in memory at a time.
 func parseTracker(r io.Reader) (*parsed, error) {
 	p := newParsed(Tracker, string(Tracker))
-	d := json.NewDecoder(bufio.NewReaderSize(r, 64<<10))
+	one := &capped{r: bufio.NewReaderSize(r, 64<<10), left: maxPackage, over: refused("one package in it has over %d MB", maxPackage>>20)}
+	d := json.NewDecoder(one)
 	if err := expect(d, '{'); err != nil {
 		return nil, err
 	}
 	for d.More() {
+		one.left = maxPackage
 		name, err := d.Token()
 		if err != nil {
 			return nil, fmt.Errorf("read the tracker: %w", err)

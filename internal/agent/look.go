@@ -103,20 +103,11 @@ func others(all, chosen []source.Source) []source.Source {
 
 // packages lists what is installed; nil where a source cannot say.
 func (h Host) packages(ctx context.Context, sources []source.Source) []fleet.Package {
-	list := []fleet.Package{}
-	for _, s := range sources {
-		lister, ok := s.(source.Lister)
-		if !ok {
-			continue
-		}
-		some, err := guarded(func() ([]fleet.Package, error) { return lister.Packages(ctx, h.Machine) })
-		if err != nil {
-			h.Log.Debug("what is installed is not known", "source", s.Name(), "err", err)
-			return nil
-		}
-		list = append(list, some...)
+	list, err := source.Packages(ctx, h.Machine, sources)
+	if err != nil {
+		h.Log.Debug("what is installed is not known", "err", err)
+		return nil
 	}
-	fleet.SortPackages(list)
 	return list
 }
 

@@ -39,12 +39,13 @@ func (a *API) importing() {
 	op.Description += " The body is the feed itself (application/octet-stream), as its publisher has it or as `redflag advisories export` wrote it; or, as application/json, an address that the " +
 		"server's configuration names, which it is to ask now. A feed that is refused leaves the one that is there as it is."
 	address := a.huma.OpenAPI().Components.Schemas.Schema(typeOf[fetchFeed](), true, "")
-	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}, "application/json": {Schema: address},
-	}}
 	op.MaxBodyBytes = maxFeed
 	op.Errors = append(op.Errors, http.StatusConflict, http.StatusRequestEntityTooLarge)
 	register(a, op, a.importFeed)
+	// Huma would read it into memory.
+	a.huma.OpenAPI().Paths["/advisories"].Post.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}, "application/json": {Schema: address},
+	}}
 }
 
 func (a *API) importFeed(ctx context.Context, in *importInput) (server.ImportedFeeds, error) {

@@ -20,22 +20,23 @@ type vulnerabilitiesInput struct {
 	Exploited  bool         `query:"exploited" doc:"Only what is known to be exploited."`
 	Fix        string       `query:"fix" enum:"available,none" doc:"available: a pending update mends it on some host; none: on no host."`
 	Search     string       `query:"search" maxLength:"200" doc:"A part of its name, or of a package's."`
-	Host       string       `query:"host" maxLength:"100" doc:"What one host has, by its ID."`
+	Host       string       `query:"host" maxLength:"20" doc:"What one host has, by its ID."`
 	Group      int64        `query:"group" doc:"What the hosts of a group have, by its ID."`
 	Suppressed string       `query:"suppressed" enum:"true,false" doc:"true: what is suppressed on some host; false: what counts on some."`
 }
 
 func (in *vulnerabilitiesInput) filter() (exposure.Filter, error) {
 	f := exposure.Filter{Bucket: in.Bucket, Severity: in.Severity, Exploited: in.Exploited, Fix: in.Fix, Text: in.Search, Group: in.Group}
-	if in.Host != "" {
-		var err error
-		if f.Host, err = fleet.ParseHostID(in.Host); err != nil {
-			return f, huma.Error422UnprocessableEntity(err.Error())
-		}
-	}
 	if in.Suppressed != "" {
 		suppressed := in.Suppressed == "true"
 		f.Suppressed = &suppressed
+	}
+	if in.Host == "" {
+		return f, nil
+	}
+	var err error
+	if f.Host, err = fleet.ParseHostID(in.Host); err != nil {
+		return f, huma.Error422UnprocessableEntity(err.Error())
 	}
 	return f, nil
 }

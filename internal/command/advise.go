@@ -32,7 +32,10 @@ func (p *Program) shelf() (s *advisory.Shelf, note string, err error) {
 }
 
 // advise gives the updates of a scan their advice, by the feeds, the suppressions and the clock of now: it is never remembered.
-func (p *Program) advise(scan *fleet.Scan) {
+func (p *Program) advise(scan *fleet.Scan) { p.advised(scan, nil) }
+
+// advised does that too, and where installed says what the machine has installed, lists the vulnerabilities of that.
+func (p *Program) advised(scan *fleet.Scan, installed func() ([]fleet.Package, error)) {
 	shelf, note, err := p.shelf()
 	if err != nil {
 		because, _ := fleet.Explain(err)
@@ -45,10 +48,22 @@ func (p *Program) advise(scan *fleet.Scan) {
 		because, remedy := fleet.Explain(err)
 		p.log().Warn(because, "remedy", remedy)
 	}
-	advisory.Advisor{Matcher: advisory.NewMatcher(shelf), Now: p.now(), Suppressions: suppressions}.Advise(scan)
+	a := advisory.Advisor{Matcher: advisory.NewMatcher(shelf), Now: p.now(), Suppressions: suppressions}
+	a.Advise(scan)
 	if note != "" {
 		scan.Advisories.Unknown = note
 	}
+	if installed == nil {
+		return
+	}
+	var packages []fleet.Package
+	if !shelf.Empty() { // without feeds nothing is known of them
+		if packages, err = installed(); err != nil {
+			because, _ := fleet.Explain(err)
+			scan.Advisories.Unknown = strings.TrimPrefix(scan.Advisories.Unknown+"; "+because, "; ")
+		}
+	}
+	a.Installed(scan, packages)
 }
 
 // suppressions reads the user's file, or else the system's.
@@ -141,7 +156,7 @@ func (r report) first(scan fleet.Scan) {
 		return
 	}
 	var urgent []fleet.Update
-	number, advised, could := map[fleet.Bucket]int{}, 0, 0
+	number, advised, could := fleet.Buckets{}, 0, 0
 	for _, f := range scan.Findings {
 		for _, u := range f.Updates {
 			if u.Build != nil {
@@ -151,7 +166,7 @@ func (r report) first(scan fleet.Scan) {
 				continue
 			}
 			advised++
-			number[u.Advice.Bucket]++
+			number.Add(u.Advice.Bucket)
 			if u.Advice.Bucket == fleet.ActNow {
 				urgent = append(urgent, u)
 			}
@@ -165,13 +180,7 @@ func (r report) first(scan fleet.Scan) {
 		r.line(yellow, "advisories: %s", known.Unknown)
 	}
 	if advised > 0 {
-		var words []string
-		for _, b := range []fleet.Bucket{fleet.ActNow, fleet.ThisWindow, fleet.Routine, fleet.Track} {
-			if number[b] > 0 {
-				words = append(words, fmt.Sprintf("%d %s", number[b], b))
-			}
-		}
-		r.line(bold, "what to patch first: %s", strings.Join(words, ", "))
+		r.line(bold, "what to patch first: %s", bucketsText(number))
 	}
 	shown := byPriority(urgent)
 	for i, u := range shown {
@@ -180,6 +189,9 @@ func (r report) first(scan fleet.Scan) {
 			break
 		}
 		r.line(red, "  act now: %s: %s", u.Name, u.Advice.Because)
+	}
+	if b := known.Vulnerable; b != nil && b.Total() > 0 {
+		r.line(bold, "vulnerable now: %s (see `redflag vulnerabilities`)", bucketsText(*b))
 	}
 	for _, e := range known.Expired {
 		r.line(yellow, "%s, so it counts again", e)

@@ -56,7 +56,7 @@ func (p *Program) command() *cobra.Command {
 		return p.scan(cmd.Context(), scanOptions{view: view{format: "table"}})
 	}
 	root.AddGroup(&cobra.Group{ID: groupHost, Title: "This machine:"}, &cobra.Group{ID: groupWork, Title: "Work on this machine:"}, &cobra.Group{ID: groupFleet, Title: "A fleet of machines:"})
-	inGroup(root, groupHost, scan, p.listCommand(), p.showCommand(), p.statusCommand(), p.imageCommand(), p.advisoriesCommand(), p.doctorCommand())
+	inGroup(root, groupHost, scan, p.listCommand(), p.showCommand(), p.statusCommand(), p.vulnerabilitiesCommand(), p.imageCommand(), p.advisoriesCommand(), p.doctorCommand())
 	inGroup(root, groupWork, p.jobCommands()...)
 	inGroup(root, groupFleet, p.agentCommand())
 	root.AddCommand(p.hiddenCommands()...)

@@ -106,6 +106,10 @@ type Advisories struct {
 	// Support says how long the host's release is cared for; empty where that is not known. Unsupported: not any more.
 	Support     string `json:"support,omitempty"`
 	Unsupported bool   `json:"unsupported"`
+	// Vulnerable counts the flaws that the host has now; absent where that is not known. Unmatched is how many installed packages no feed speaks of, because they are not
+	// the distribution's own, because nobody knows whether they are, or because there is no feed about it.
+	Vulnerable *Buckets `json:"vulnerable,omitempty"`
+	Unmatched  int      `json:"unmatched,omitempty"`
 	// Expired are suppressions that have run out, in words: what they hid counts again.
 	Expired []string `json:"expired,omitempty"`
 }

@@ -13,6 +13,9 @@ type Scan struct {
 	Findings  []Finding `json:"findings"`
 	// Advisories says what is known of advisories here; absent where nobody has looked.
 	Advisories *Advisories `json:"advisories,omitempty"`
+	// Vulnerabilities are the flaws that the host has now, the most urgent first, whether or not an update is pending; absent where nobody has looked. Advisories.Vulnerable
+	// counts all, and this may have the most urgent alone.
+	Vulnerabilities []Vulnerability `json:"vulnerabilities,omitempty"`
 }
 
 // State says whether a finding is whole.

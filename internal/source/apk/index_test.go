@@ -41,15 +41,15 @@ func TestWhatIsInstalledIsOfTheReleaseThatOffersIt(t *testing.T) {
 		return "P:" + name + "\nV:" + version + "\nA:x86_64\no:" + origin + "\n\n"
 	}
 	s := newScripted(t, "v2")
-	s.write("etc/apk/repositories", "http://dl-cdn.alpinelinux.org/alpine/v3.12/main\n@edge https://dl-cdn.alpinelinux.org/alpine/edge/testing/\n# https://dl-cdn.alpinelinux.org/alpine/v3.12/community\nhttps://mine.example/alpine/v3.12/main\n")
+	s.Write("/etc/apk/repositories", "http://dl-cdn.alpinelinux.org/alpine/v3.12/main\n@edge https://dl-cdn.alpinelinux.org/alpine/edge/testing/\n# https://dl-cdn.alpinelinux.org/alpine/v3.12/community\nhttps://mine.example/alpine/v3.12/main\n")
 	// The first name is the one that apk 2 gives that address.
-	s.write("var/cache/apk/APKINDEX.2c4ac24e.tar.gz", index(t, alpine, stanza("musl", "1.2.5-r1", "musl")+stanza("libssl3", "3.3.2-r1", "openssl")+stanza("other", "2-r0", "new")))
-	s.write("var/cache/apk/APKINDEX.abdc3b12.tar.gz", index(t, alpine, stanza("rare", "1-r0", "rare")))
-	s.write("var/cache/apk/APKINDEX.7f1b780e.tar.gz", index(t, mine, stanza("tool", "1-r0", "tool")))
-	s.write("var/cache/apk/APKINDEX.00000000.tar.gz", index(t, alpine, stanza("lost", "1-r0", "lost")))
-	s.write("lib/apk/db/installed", stanza("musl", "1.2.5-r1", "musl")+stanza("libssl3", "3.3.1-r0", "openssl")+stanza("other", "1-r0", "old")+stanza("rare", "1-r0", "rare")+
+	s.Write("/var/cache/apk/APKINDEX.2c4ac24e.tar.gz", index(t, alpine, stanza("musl", "1.2.5-r1", "musl")+stanza("libssl3", "3.3.2-r1", "openssl")+stanza("other", "2-r0", "new")))
+	s.Write("/var/cache/apk/APKINDEX.abdc3b12.tar.gz", index(t, alpine, stanza("rare", "1-r0", "rare")))
+	s.Write("/var/cache/apk/APKINDEX.7f1b780e.tar.gz", index(t, mine, stanza("tool", "1-r0", "tool")))
+	s.Write("/var/cache/apk/APKINDEX.00000000.tar.gz", index(t, alpine, stanza("lost", "1-r0", "lost")))
+	s.Write("/lib/apk/db/installed", stanza("musl", "1.2.5-r1", "musl")+stanza("libssl3", "3.3.1-r0", "openssl")+stanza("other", "1-r0", "old")+stanza("rare", "1-r0", "rare")+
 		stanza("tool", "1-r0", "tool")+stanza("lost", "1-r0", "lost")+stanza("gone", "1-r0", "gone"))
-	list, err := Source{}.Packages(t.Context(), s.machine())
+	list, err := Source{}.Packages(t.Context(), s.Machine())
 	if err != nil {
 		t.Fatal(fleet.Explain(err))
 	}
@@ -59,7 +59,7 @@ func TestWhatIsInstalledIsOfTheReleaseThatOffersIt(t *testing.T) {
 			t.Errorf("%s is of %q, want %q", p.Name, p.Ecosystem, want[p.Name])
 		}
 	}
-	offers, _, err := readIndexes(s.machine())
+	offers, _, err := readIndexes(s.Machine())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,6 +99,8 @@ type offered struct {
 	Download  int64  `json:"download"`
 	Size      int64  `json:"size"`
 	Summary   string `json:"summary"`
+	Source    string `json:"source"`
+	Vendor    string `json:"vendor"`
 	Way       string `json:"way"`
 	Action    string `json:"action"`
 	Automatic bool   `json:"automatic"`

@@ -23,6 +23,7 @@ def package(pkg):
     return {
         'name': pkg.name, 'epoch': pkg.epoch, 'version': pkg.version, 'release': pkg.release, 'arch': pkg.arch, 'repo': pkg.reponame,
         'download': pkg.downloadsize, 'size': pkg.installsize, 'summary': pkg.summary or '', 'source': pkg.sourcerpm or '',
+        'vendor': getattr(pkg, 'vendor', '') or '',  # not in the API
     }
 
 

@@ -9,6 +9,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/source/rpm/rpmtest"
+	"redflag/internal/source/sourcetest"
 )
 
 func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
@@ -18,7 +19,7 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 		"toy-replacement.noarch 1.0-1.el9→3.0-1.el9"
 	f := l.Finding(quick())
 	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name+a.Arch, b.Name+b.Arch) })
-	if got := rpmtest.Updates(f); got != want {
+	if got := sourcetest.Updates(f); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if f.AsOf.IsZero() || f.SecurityUnknown != "" {
@@ -65,6 +66,25 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 			t.Errorf("%d packages, %v", len(list), err)
 		}
 	})
+}
+
+func TestAnUpdateSaysWhatItWasBuiltFromAndWhatItsRepositoryPublishes(t *testing.T) {
+	l := newLab(t, "toy-lib-1.0-1.el9.x86_64.rpm", "toy-foreign-*", "toy-stream-*", "toy-part-*", "toy-sub-*", "toy-conf-*")
+	l.Write("/etc/os-release", "ID=almalinux\nVERSION_ID=9.4\n")
+	f := l.Finding(quick())
+	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name, b.Name) })
+	if got := rpmtest.Behind(f); got != rpmtest.BehindToys {
+		t.Errorf("got\n%s\nwant\n%s", got, rpmtest.BehindToys)
+	}
+	list, err := quick().Packages(context.Background(), l.Machine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list {
+		if own := p.Name != "toy-foreign"; own != (p.Ecosystem == "AlmaLinux:9") || (p.Module == "toys:1") != (p.Name == "toy-stream") || (p.From == "toy-sub") != (p.Name == "toy-part") {
+			t.Errorf("%+v", p)
+		}
+	}
 }
 
 func TestWhatIsNotKnownIsNotCalledUpToDate(t *testing.T) {
@@ -140,19 +160,19 @@ func TestWhatIsHeldIsShownSoAndNotInstalled(t *testing.T) {
 	if got := hold(true, "no-such-thing"); got != "no-such-thing is not installed" {
 		t.Errorf("what is not there: %q", got)
 	}
-	if got := rpmtest.Updates(l.Finding(s)); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9 (held)" {
+	if got := sourcetest.Updates(l.Finding(s)); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9 (held)" {
 		t.Error(got)
 	}
 	l.Refused(s, fleet.Selection{Names: []string{"toy-held"}}, "toy-held is on hold: a version lock")
 	p := l.Plan(s, fleet.Selection{All: true})
-	if got := rpmtest.Lines(p.Changes); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" {
+	if got := sourcetest.Lines(p.Changes); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" {
 		t.Error(got)
 	}
 	l.Succeeds(s, p)
 	if got := hold(false, "toy-held"); got != "" {
 		t.Fatal(got)
 	}
-	if got := rpmtest.Lines(l.Plan(s, fleet.Selection{All: true}).Changes); got != "upgrade toy-held.noarch 1.0-1.el9 → 1.5-1.el9" {
+	if got := sourcetest.Lines(l.Plan(s, fleet.Selection{All: true}).Changes); got != "upgrade toy-held.noarch 1.0-1.el9 → 1.5-1.el9" {
 		t.Error(got)
 	}
 }

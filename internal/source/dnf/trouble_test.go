@@ -12,6 +12,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/source/rpm/rpmtest"
+	"redflag/internal/source/sourcetest"
 )
 
 func TestFailuresAreToldAsTheyAre(t *testing.T) {
@@ -23,8 +24,8 @@ func TestFailuresAreToldAsTheyAre(t *testing.T) {
 	}
 	w := l.Work()
 	o = l.CarryOut(s, l.Plan(s, fleet.Selection{Names: []string{"toy-pre", "toy-conf"}}), w)
-	if o.Succeeded() || rpmtest.Lines(o.Missing) != "upgrade toy-pre.noarch 1.0-1.el9 → 2.0-1.el9" || !strings.Contains(o.Because, "the %pre script of toy-pre failed") {
-		t.Errorf("a script that fails before: %+v\n%s", o, l.Log(w))
+	if o.Succeeded() || sourcetest.Lines(o.Missing) != "upgrade toy-pre.noarch 1.0-1.el9 → 2.0-1.el9" || !strings.Contains(o.Because, "the %pre script of toy-pre failed") {
+		t.Errorf("a script that fails before: %+v\n%s", o, l.Said(w))
 	}
 	if got := l.Installed("toy-pre", "toy-conf"); got != "toy-conf-2.0-1.el9.noarch toy-pre-1.0-1.el9.noarch" {
 		t.Error(got)
@@ -45,7 +46,7 @@ func TestALockIsWaitedForAndTold(t *testing.T) {
 	w := l.Work()
 	o := l.CarryOut(s, p, w)
 	if len(o.Done) > 0 || !strings.Contains(o.Because, "is at work on the packages") {
-		t.Errorf("%+v\n%s", o, l.Log(w))
+		t.Errorf("%+v\n%s", o, l.Said(w))
 	}
 	done := make(chan fleet.Outcome, 1)
 	patient := Source{LockWait: time.Hour}

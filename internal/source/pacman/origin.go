@@ -17,7 +17,7 @@ var official = map[string]bool{
 // own gives what tells whether an installed package is Arch's own; nil where none is. Pacman notes where a package came from since 7.1 (INSTALLED_DB); of others the first
 // repository that has the name says it, unless what is installed is newer.
 func (w *world) own(m *machine.Machine) func(*pkg) bool {
-	if m.OSID() != "arch" {
+	if m.OSRelease()["ID"] != "arch" {
 		return nil
 	}
 	if w.offers == nil {

@@ -3,6 +3,7 @@ package zypper
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"redflag/internal/fleet"
@@ -33,6 +34,9 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 		return p, err
 	}
 	p.Changes = said.changes(installed)
+	if err := paired(p.Changes, installed); err != nil {
+		return p, err
+	}
 	if said.Summary != nil {
 		p.Download, p.Disk = number(said.Summary.Download), number(said.Summary.Disk)
 	}
@@ -44,6 +48,23 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	}
 	s.judge(ctx, m, &p, installed, said)
 	return p, rpm.Guard(m, p, "zypper update --dry-run")
+}
+
+// paired refuses to change a package in one of the architectures that it is installed for, and not in the other: zypper then takes the other one away, without a word of
+// that in its summary (1.14.42). SUSE's own libraries for two architectures have names of their own (-32bit).
+func paired(changes []fleet.Change, installed []rpm.Package) error {
+	for _, c := range changes {
+		for _, p := range installed {
+			other := c.To != "" && p.Name == c.Name && p.Arch != c.Arch && p.Arch != "noarch" && c.Arch != "noarch"
+			if other && !slices.ContainsFunc(changes, func(o fleet.Change) bool { return o.Name == p.Name && o.Arch == p.Arch }) {
+				return &fleet.Unknown{
+					Because: fmt.Sprintf("%s is installed for %s too, which zypper would take away without saying so", c.Name+"."+c.Arch, p.Arch),
+					Remedy:  "remove one of them first: rpm -e " + p.String(),
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // named says whether a change was asked for by name.

@@ -13,6 +13,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/source"
 	"redflag/internal/source/rpm/rpmtest"
+	"redflag/internal/source/sourcetest"
 )
 
 // What the source is meant to be.
@@ -78,7 +79,7 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 	}
 	sorted := func(f fleet.Finding) string {
 		slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name+a.Arch, b.Name+b.Arch) })
-		return rpmtest.Updates(f)
+		return sourcetest.Updates(f)
 	}
 	want := "kernel.x86_64 5.14.0-3.el9→5.14.0-4.el9!, toy-app.x86_64 1:2.0-3.el9→1:2.1-1.el9, toy-broken.noarch 1.0-1.el9→2.0-1.el9 (kept back), " +
 		"toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9, toy-lib.x86_64 1.0-1.el9→1.2-1.el9!"
@@ -123,12 +124,78 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 		if got := sorted(l.Finding(s)); got != want {
 			t.Error(got)
 		}
+		l.Sh("zypper -n addlock nobody-has-this")
+		if got := sorted(l.Finding(s)); got != want {
+			t.Errorf("with a lock of what is not there: %s", got)
+		}
+		l.Sh("zypper -n removelock nobody-has-this")
 		for _, name := range []string{"--help", "no-such-thing"} {
 			if err := s.Hold(context.Background(), l.Machine(), []string{name}, true); err == nil {
 				t.Errorf("%s is held", name)
 			}
 		}
 	})
+}
+
+func TestAnUpdateSaysWhatItWasBuiltFromAndWhatItsRepositoryPublishes(t *testing.T) {
+	l := newLab(t, "toy-lib-1.0-1.el9.x86_64.rpm", "toy-foreign-*", "toy-stream-*", "toy-part-*", "toy-sub-*", "toy-conf-*")
+	l.Write("/etc/os-release", "ID=almalinux\nVERSION_ID=9.4\n")
+	f := l.Finding(quick())
+	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name, b.Name) })
+	// zypper does not say what a new version was built from.
+	want := strings.Replace(rpmtest.BehindToys, "toy-sub 3.0-1.el9→3.1-1.el9 AlmaLinux:9", "toy-sub 3.0-1.el9→", 1)
+	if got := rpmtest.Behind(f); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestTwoArchitecturesOfAPackageAreNotMadeOne(t *testing.T) {
+	l := newLab(t, "toy-lib-*", "toy-conf-*")
+	s := quick()
+	before := l.Everything()
+	f := l.Finding(s)
+	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name+a.Arch, b.Name+b.Arch) })
+	if got := sourcetest.Updates(f); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-lib.i686 1.0-1.el9→1.2-1.el9! (kept back), toy-lib.x86_64 1.0-1.el9→1.2-1.el9! (kept back)" {
+		t.Error(got)
+	}
+	l.Refused(s, fleet.Selection{Names: []string{"toy-lib"}}, "toy-lib.x86_64 is installed for i686 too, which zypper would take away without saying so")
+	l.Sh("sed -i 's/ID=toys/ID=opensuse-tumbleweed/' /etc/os-release")
+	l.Refused(s, fleet.Selection{All: true}, "which zypper would take away without saying so")
+	l.Sh("sed -i 's/ID=opensuse-tumbleweed/ID=toys/' /etc/os-release")
+	o, _ := l.Succeeds(s, l.Plan(s, fleet.Selection{All: true}))
+	if got := sourcetest.Lines(o.Done); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" || l.Everything() == before {
+		t.Errorf("done: %s", got)
+	}
+}
+
+// license has the repository updates ask for one with the new toy-conf.
+const license = `cd /srv/toys/updates/repodata
+zcat ./*-primary.xml.gz | sed 's,<name>toy-conf</name>,&<eula>The licence of toys.</eula>,' >/tmp/primary.xml
+modifyrepo_c --remove primary . >/dev/null
+modifyrepo_c --mdtype=primary /tmp/primary.xml . >/dev/null
+rm -rf /var/cache/zypp/raw /var/cache/zypp/solv`
+
+func TestALicenceIsForAPersonToAgreeTo(t *testing.T) {
+	l := newLab(t, "toy-conf-*", "toy-held-*")
+	l.Sh(license)
+	refresh(l)
+	s := quick()
+	before := l.Everything()
+	asks := "toy-conf asks to agree to a licence, which is for a person to do"
+	l.Refused(s, fleet.Selection{All: true}, asks)
+	l.Refused(s, fleet.Selection{Names: []string{"toy-conf"}}, asks)
+	// Of one that asks since it was planned nothing is fetched, and nothing done.
+	p := fleet.Plan{Source: "zypper", Selection: fleet.Selection{All: true}, Changes: []fleet.Change{
+		{Action: fleet.Upgrade, Name: "toy-conf", Arch: "noarch", From: "1.0-1.el9", To: "2.0-1.el9"},
+	}}
+	if got, _ := fleet.Explain(s.Fetch(context.Background(), l.Machine(), p, l.Work())); got != "a package asks to agree to a licence, which is for a person to do" {
+		t.Errorf("fetch: %q", got)
+	}
+	o, err := s.Apply(context.Background(), l.Machine(), p, l.Work())
+	if err != nil || len(o.Done) > 0 || o.Because != asks || l.Everything() != before {
+		t.Errorf("%+v, %v", o, err)
+	}
+	l.Succeeds(s, l.Plan(s, fleet.Selection{Names: []string{"toy-held"}}))
 }
 
 func TestWhatIsNotKnownIsNotCalledUpToDate(t *testing.T) {
@@ -172,7 +239,7 @@ func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 	l.Write("/etc/toy.conf", "setting=mine\n")
 	before := l.Everything()
 	p := l.Plan(s, fleet.Selection{All: true})
-	if got := rpmtest.Lines(p.Changes); got != everything {
+	if got := sourcetest.Lines(p.Changes); got != everything {
 		t.Fatalf("got  %s\nwant %s", got, everything)
 	}
 	if p.Download == 0 || !slices.Equal(p.ConfigFiles, []string{"/etc/toy.conf"}) || p.Reboot.Needed != fleet.Needed {
@@ -187,7 +254,7 @@ func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 		t.Fatalf("a plan changed the machine:\n%s", got)
 	}
 	o, w := l.Succeeds(s, p)
-	if got := rpmtest.Lines(o.Done); got != everything || !slices.Equal(o.ConfigFiles, []string{"/etc/toy.conf.rpmnew"}) {
+	if got := sourcetest.Lines(o.Done); got != everything || !slices.Equal(o.ConfigFiles, []string{"/etc/toy.conf.rpmnew"}) {
 		t.Errorf("done: %s, to review: %v", got, o.ConfigFiles)
 	}
 	if again := l.Plan(s, fleet.Selection{All: true}); len(again.Changes) != 0 {
@@ -215,7 +282,7 @@ func TestWhatWasFetchedNeedsNoNetworkAnyMore(t *testing.T) {
 	server.Close()
 	o, err := s.Apply(context.Background(), l.Machine(), p, w)
 	if err != nil || !o.Succeeded() {
-		t.Fatalf("%+v, %v\n%s", o, err, l.Log(w))
+		t.Fatalf("%+v, %v\n%s", o, err, l.Said(w))
 	}
 	l.Succeeds(s, l.Undo(s, p, o, w))
 	if got := l.Installed("toy-conf"); got != "toy-conf-1.0-1.el9.noarch" {
@@ -227,12 +294,12 @@ func TestOneIsInstalledWithWhatItNeeds(t *testing.T) {
 	l := newLab(t, ordinary...)
 	s := quick()
 	p := l.Plan(s, fleet.Selection{Names: []string{"toy-app"}})
-	if got := rpmtest.Lines(p.Changes); got != "install toy-brought.noarch 0.5-1.el9, upgrade toy-app.x86_64 1:2.0-3.el9 → 1:2.1-1.el9, upgrade toy-lib.x86_64 1.0-1.el9 → 1.2-1.el9" {
+	if got := sourcetest.Lines(p.Changes); got != "install toy-brought.noarch 0.5-1.el9, upgrade toy-app.x86_64 1:2.0-3.el9 → 1:2.1-1.el9, upgrade toy-lib.x86_64 1.0-1.el9 → 1.2-1.el9" {
 		t.Fatal(got)
 	}
 	l.Succeeds(s, p)
 	security := l.Plan(s, fleet.Selection{Security: true})
-	if got := rpmtest.Lines(security.Changes); got != "install kernel.x86_64 5.14.0-4.el9" {
+	if got := sourcetest.Lines(security.Changes); got != "install kernel.x86_64 5.14.0-4.el9" {
 		t.Error(got)
 	}
 	l.Succeeds(s, security)
@@ -253,8 +320,8 @@ func TestWhatMustNotBePlannedIsRefused(t *testing.T) {
 	}
 	w := l.Work()
 	o, err := s.Repair(context.Background(), l.Machine(), w)
-	if err != nil || !o.Succeeded() || rpmtest.Lines(o.Done) != "remove toy-conf.noarch 1.0-1.el9" {
-		t.Errorf("repair: %+v, %v\n%s", o, err, l.Log(w))
+	if err != nil || !o.Succeeded() || sourcetest.Lines(o.Done) != "remove toy-conf.noarch 1.0-1.el9" {
+		t.Errorf("repair: %+v, %v\n%s", o, err, l.Said(w))
 	}
 }
 
@@ -268,7 +335,7 @@ func TestAPlanThatIsNotTheApprovedOneDoesNotStart(t *testing.T) {
 	w := l.Work()
 	o := l.CarryOut(s, p, w)
 	if len(o.Done) > 0 || len(o.Missing) != len(p.Changes) || !strings.Contains(o.Because, "it is not the plan that was approved: it would now upgrade toy-lib 1.0-1.el9 → 1.3-1.el9") || l.Everything() != before {
-		t.Errorf("%+v\n%s", o, l.Log(w))
+		t.Errorf("%+v\n%s", o, l.Said(w))
 	}
 }
 
@@ -278,12 +345,12 @@ func TestFailuresAreToldAsTheyAre(t *testing.T) {
 	w := l.Work()
 	o := l.CarryOut(s, l.Plan(s, fleet.Selection{Names: []string{"toy-post"}}), w)
 	if o.Succeeded() || len(o.Missing) > 0 || !slices.Equal(o.HalfDone, []string{"toy-post"}) || !strings.Contains(o.Because, "the %post script of toy-post failed; its files are installed all the same") {
-		t.Errorf("a script that fails afterwards: %+v\n%s", o, l.Log(w))
+		t.Errorf("a script that fails afterwards: %+v\n%s", o, l.Said(w))
 	}
 	w = l.Work()
 	o = l.CarryOut(s, l.Plan(s, fleet.Selection{Names: []string{"toy-pre"}}), w)
-	if o.Succeeded() || rpmtest.Lines(o.Missing) != "upgrade toy-pre.noarch 1.0-1.el9 → 2.0-1.el9" || !strings.Contains(o.Because, "the %pre script of toy-pre failed") {
-		t.Errorf("a script that fails before: %+v\n%s", o, l.Log(w))
+	if o.Succeeded() || sourcetest.Lines(o.Missing) != "upgrade toy-pre.noarch 1.0-1.el9 → 2.0-1.el9" || !strings.Contains(o.Because, "the %pre script of toy-pre failed") {
+		t.Errorf("a script that fails before: %+v\n%s", o, l.Said(w))
 	}
 	if got := l.Installed("toy-pre"); got != "toy-pre-1.0-1.el9.noarch" {
 		t.Error(got)
@@ -312,11 +379,11 @@ func TestALockIsTold(t *testing.T) {
 	if err := s.Fetch(context.Background(), l.Machine(), p, w); err == nil {
 		t.Error("it fetched while the packages are locked")
 	} else if because, _ := fleet.Explain(err); !strings.Contains(because, "is at work on the packages") {
-		t.Errorf("fetch: %s\n%s", because, l.Log(w))
+		t.Errorf("fetch: %s\n%s", because, l.Said(w))
 	}
 	o, err := s.Apply(context.Background(), l.Machine(), p, w)
 	if err != nil || len(o.Done) > 0 || !strings.Contains(o.Because, "is at work on the packages") || l.Everything() != before {
-		t.Errorf("%+v, %v\n%s", o, err, l.Log(w))
+		t.Errorf("%+v, %v\n%s", o, err, l.Said(w))
 	}
 	stdin.Close()
 	_ = holder.Wait()

@@ -5,7 +5,7 @@ DROP INDEX packages_by_name;
 CREATE UNIQUE INDEX packages_by_name ON packages (name, source, arch, version, source_package, source_version, ecosystem, module);
 
 -- Whose reports are new is asked often.
-CREATE INDEX hosts_by_report ON hosts (reported_at, id);
+CREATE INDEX hosts_by_report ON hosts (reported_at, id, session, sequence);
 
 -- Feeds of advisories, each as a file that every process on this database has a copy of. Its bytes are in feed_parts.
 CREATE TABLE feeds (
