@@ -23,9 +23,6 @@ export function severityBy(f: Rated): string {
   return f.severity_by === 'CVSS' ? score : [f.severity_by, score].filter(Boolean).join(', ')
 }
 
-// reason says why a vulnerability is to be mended then. Its name stands beside it, and is not said again.
-export const reason = (v: { id: string; because: string }) => (v.because.startsWith(`${v.id} `) ? v.because.slice(v.id.length + 1) : v.because)
-
 // percent writes a share of one as people read it.
 export function percent(share: number): string {
   const p = share * 100

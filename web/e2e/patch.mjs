@@ -81,7 +81,7 @@ export async function whatToPatchFirst({ page, site, step, look, control, data }
     await dialog.getByLabel('Reason').fill('no proxy speaks SOCKS here')
     await look('suppress')
     await dialog.getByRole('button', { name: 'Suppress', exact: true }).click()
-    await page.getByText('no proxy speaks SOCKS here').waitFor()
+    await page.getByText(/^Suppressed as not affected by .* no proxy speaks SOCKS here$/).waitFor()
     await page.goto(`${site}/vulnerabilities?bucket=act+now&suppressed=false`)
     await page.getByText('No vulnerability is like that.').waitFor()
     await control('run-out') // as time does
@@ -92,7 +92,7 @@ export async function whatToPatchFirst({ page, site, step, look, control, data }
     await page.getByRole('link', { name: 'CVE-2023-38545' }).click()
     await page.getByText('That has run out, and it counts again.').waitFor()
     await page.getByRole('button', { name: 'Remove' }).click()
-    await page.getByText('no proxy speaks SOCKS here').waitFor({ state: 'hidden' })
+    await page.getByText('no proxy speaks SOCKS here').first().waitFor({ state: 'hidden' })
   })
 
   let rollout

@@ -43,7 +43,8 @@ function gapsOf(a: Advisories): ReactNode[] {
       </>,
     )
   for (const f of a.feeds.filter((f) => f.error)) gaps.push(`The feed ${plain(f.name)}: ${plain(f.error)}`)
-  return [...gaps, ...a.unknown.map(plain)]
+  const more = a.unknown.filter((u) => !old.some((f) => u.startsWith(`${f.name} is of `))) // of old feeds more is said above
+  return [...gaps, ...more.map(plain)]
 }
 
 // NoData says that there is no feed, and what to do.

@@ -1,7 +1,6 @@
 // What is exploited and is here: the short list that a person with one hour begins with.
 import { useQuery } from '@tanstack/react-query'
 import { count, plain } from '../../core/format.ts'
-import { reason } from '../../core/flaws.ts'
 import type { Vulnerability } from '../../core/types.ts'
 import { ask } from '../api.ts'
 import { Failed, State } from '../components/bits.tsx'
@@ -32,7 +31,7 @@ export function Urgent() {
                 <Link href={flawPath(v.id)}>
                   <State of="security">{plain(v.id)}</State>
                   <span>{whereText(v)}</span>
-                  <small>{plain(reason(v))}</small>
+                  <small>{plain(v.because)}</small>
                 </Link>
               </li>
             ))}

@@ -1,7 +1,7 @@
 // What to mend first, over all hosts.
 import { useQuery } from '@tanstack/react-query'
 import { number, plain } from '../../core/format.ts'
-import { buckets, reason, severities } from '../../core/flaws.ts'
+import { buckets, severities } from '../../core/flaws.ts'
 import type { Caller, Vulnerability } from '../../core/types.ts'
 import { ask } from '../api.ts'
 import { Choice, Export, Pick, Search, State, Time, Title, useTitle } from '../components/bits.tsx'
@@ -23,7 +23,7 @@ const of: Column<Vulnerability>[] = [
       <>
         <FlawLink id={v.id} /> <Bucket of={v.bucket} />
         <SuppressedMark of={v} />
-        <small>{plain(reason(v))}</small>
+        <small>{plain(v.because)}</small>
       </>
     ),
   },
