@@ -21,7 +21,7 @@ import (
 func fleetCommands(p *command.Program) []*cobra.Command {
 	f := &fleet{Program: p}
 	return []*cobra.Command{
-		f.upCommand(), f.serveCommand(), f.tokenCommand(), f.userCommand(), f.keyCommand(), f.jobCommand(), f.backupCommand(), f.restoreCommand(),
+		f.upCommand(), f.serveCommand(), f.tokenCommand(), f.userCommand(), f.keyCommand(), f.jobCommand(), f.feedCommand(), f.backupCommand(), f.restoreCommand(),
 	}
 }
 

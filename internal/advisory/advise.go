@@ -2,7 +2,6 @@ package advisory
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -128,13 +127,24 @@ func (a Advisor) compare(u fleet.Update, covered bool, advice *fleet.Advice) err
 	if err := errors.Join(before.err, after.err); err != nil {
 		return err
 	}
-	for _, f := range before.flaws {
-		if !slices.ContainsFunc(after.flaws, func(o fleet.Flaw) bool { return o.ID == f.ID }) {
-			advice.Mends = append(advice.Mends, f)
-		}
-	}
+	advice.Mends = without(before.flaws, after.flaws)
 	advice.Remains = append(advice.Remains, after.flaws...)
 	return nil
+}
+
+// without gives the flaws of one list that another has not.
+func without(list, other []fleet.Flaw) []fleet.Flaw {
+	has := make(map[string]bool, len(other))
+	for i := range other {
+		has[other[i].ID] = true
+	}
+	left := []fleet.Flaw{}
+	for i := range list {
+		if !has[list[i].ID] {
+			left = append(left, list[i])
+		}
+	}
+	return left
 }
 
 func isSecurity(n fleet.Notice) bool { return n.Security }
@@ -160,7 +170,7 @@ func notices(u fleet.Update, advice *fleet.Advice) {
 			is := func(o fleet.Flaw) bool { return o.ID == f.ID }
 			advice.Remains = slices.DeleteFunc(advice.Remains, is)
 			if i := slices.IndexFunc(advice.Mends, is); i >= 0 {
-				f = addFlaw([]fleet.Flaw{f}, advice.Mends[i])[0]
+				join(&f, advice.Mends[i])
 				advice.Mends[i] = f
 				continue
 			}
@@ -235,33 +245,4 @@ func subjects(u fleet.Update) (from, to Subject) {
 	from.kernel()
 	to.kernel()
 	return from, to
-}
-
-// support says in words how long a host's release is cared for.
-func (a Advisor) support(h fleet.Host) (words string, unsupported bool) {
-	value, err := a.shelf.first(Support, supportKey(h.OSID, h.OSVersion))
-	if err != nil || value == nil {
-		return "", false
-	}
-	var s support
-	if json.Unmarshal(value, &s) != nil || s.Until.IsZero() {
-		return "", false
-	}
-	on := func(t time.Time) string { return t.Format(time.DateOnly) }
-	switch {
-	case a.Now.Before(s.Until.AddDate(0, 0, 1)):
-		return fmt.Sprintf("%s is supported until %s", s.Codename, on(s.Until)), false
-	case a.Now.Before(s.Longer.AddDate(0, 0, 1)):
-		return fmt.Sprintf("%s is in long-term support until %s, its ordinary support ended on %s", s.Codename, on(s.Longer), on(s.Until)), false
-	case a.Now.Before(s.Paid.AddDate(0, 0, 1)):
-		return fmt.Sprintf("%s is out of support since %s; for subscribers there are updates until %s", s.Codename, on(later(s.Until, s.Longer)), on(s.Paid)), true
-	}
-	return fmt.Sprintf("%s is out of support since %s", s.Codename, on(later(s.Until, s.Longer))), true
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

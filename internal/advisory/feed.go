@@ -20,6 +20,7 @@ const (
 	KEV         Kind = "kev"            // CISA's catalogue of known exploited vulnerabilities
 	EPSS        Kind = "epss"           // FIRST's probabilities
 	Support     Kind = "eol"            // dates of support, as distro-info-data has them
+	Lifecycle   Kind = "endoflife"      // dates of support of one system, as endoflife.date gives them
 )
 
 // trackers are the kinds of feed that a distribution makes of its own packages. They go before OSV's records of it.
@@ -65,7 +66,7 @@ func (f Feed) Age() time.Time {
 
 // staleAfter is the age at which a feed is said to be old: all publishers have something new every few days. Dates of support change once a year.
 func (f Feed) staleAfter() time.Duration {
-	if f.Kind == Support {
+	if f.Kind == Support || f.Kind == Lifecycle {
 		return 400 * 24 * time.Hour
 	}
 	return 14 * 24 * time.Hour
@@ -90,6 +91,7 @@ var termsOf = map[Kind]terms{
 	KEV:         {"CC0-1.0", "CISA, Known Exploited Vulnerabilities Catalog"},
 	EPSS:        {"free with attribution", "FIRST, EPSS (first.org/epss)"},
 	Support:     {"ISC", "distro-info-data"},
+	Lifecycle:   {"MIT", "endoflife.date"},
 }
 
 // termsOfOSV are those of the data that OSV has from distributions (google.github.io/osv.dev/data).

@@ -65,9 +65,6 @@ func Older(a, b Subject) bool {
 	return a.Ecosystem == b.Ecosystem && a.Name == b.Name && before(a, a.Version, b.Version)
 }
 
-// Weight orders severities: the highest weighs most, and none is 0.
-func Weight(severity string) int { return weights[severity] }
-
 // ApartOf says why an update of a kernel does not count on a host; empty where it does.
 func ApartOf(h fleet.Host, u fleet.Update) string { return apart(h, u) }
 

@@ -132,6 +132,9 @@ func TestBadFeedsAreRefusedAndTheLastGoodDataStays(t *testing.T) {
 		{"Arch's tracker that is not whole", arch[:len(arch)-30], "not whole"},
 		{"Arch's tracker of other types", `[{"name":"AVG-1","packages":["a"],"status":"Vulnerable","issues":["CVE-2024-0001"]},{"name":1}]`, "damaged"},
 		{"Arch's tracker without flaws", `[{"name":"AVG-1"}]`, "no flaws in it"},
+		{"dates of a system that is not known", `{"schema_version":"1.2.0","result":{"name":"beos","releases":[]}}`, "no system that is known"},
+		{"dates without dates", `{"schema_version":"1.2.0","result":{"name":"rhel","releases":[{"name":"9"}]}}`, "no releases with dates"},
+		{"dates that are not whole", `{"schema_version":"1.2.0","result":{"name":"rhel","releases":[`, "not whole"},
 		{"a list of something else", `[{"name":"x"}]`, "no feed that is known"},
 		{"a page of HTML", "<!DOCTYPE html><html>", "it is no feed that is known"},
 		{"JSON of something else", `{"a":{"b":[1,2,{}]},"c":1}`, "of no feed that is known"},
@@ -320,7 +323,7 @@ func TestABundleCarriesAllToAMachineWithoutNetwork(t *testing.T) {
 }
 
 func FuzzFeed(f *testing.F) {
-	for _, name := range []string{"testdata/kev.json", "testdata/tracker.json", "testdata/secdb.json", "testdata/arch.json", "testdata/distro-info/debian.csv", "testdata/almalinux/ALSA-2025_0147.json"} {
+	for _, name := range []string{"testdata/kev.json", "testdata/tracker.json", "testdata/secdb.json", "testdata/arch.json", "testdata/endoflife-alpine.json", "testdata/distro-info/debian.csv", "testdata/almalinux/ALSA-2025_0147.json"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)

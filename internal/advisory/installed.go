@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -18,19 +19,20 @@ const (
 // counted. A feed that cannot be read makes what it would have said unknown, and is told. With a nil list nobody knows what is installed, and only what updates mend is
 // listed.
 func (a Advisor) Installed(scan *fleet.Scan, installed []fleet.Package) {
-	t := tally{Advisor: a, scan: scan, rows: map[place]*fleet.Vulnerability{}, menders: map[place][]fleet.Mender{}, newest: map[Subject]Subject{}, known: map[string]fleet.Flaw{}}
+	t := tally{Advisor: a, scan: scan, rows: map[place]*fleet.Vulnerability{}, menders: map[place][]fleet.Mender{}, newest: map[Subject]Subject{}, left: map[Subject]map[string]bool{}, known: map[string]fleet.Flaw{}}
 	t.updates()
 	t.kernels(installed)
 	for _, p := range installed {
 		t.install(p)
 	}
 	t.claimed()
+	t.memory()
 	list := make([]fleet.Vulnerability, 0, len(t.rows))
 	for at, v := range t.rows {
 		list = append(list, t.finish(at, *v))
 	}
 	slices.SortFunc(list, fleet.CompareVulnerabilities)
-	if installed != nil && len(scan.Advisories.Feeds) > 0 || len(list) > 0 {
+	if t.matched || len(list) > 0 {
 		scan.Advisories.Vulnerable = count(list)
 	}
 	scan.Vulnerabilities = list[:min(len(list), maxVulnerabilities)]
@@ -69,8 +71,11 @@ type tally struct {
 	rows map[place]*fleet.Vulnerability
 	// menders are the pending updates that mend a flaw in a package.
 	menders map[place][]fleet.Mender
-	// newest are the newest of the kernels that are installed, by what they have in common.
+	// newest are the newest of the kernels that are installed, by what they have in common; left are the flaws of those, nil where they are not known.
 	newest map[Subject]Subject
+	left   map[Subject]map[string]bool
+	// matched: feeds speak of something that is installed.
+	matched bool
 	// known are flaws that were enriched, by name.
 	known    map[string]fleet.Flaw
 	problems []string
@@ -134,6 +139,7 @@ func (t *tally) install(p fleet.Package) {
 		t.scan.Advisories.Unmatched++
 		return
 	}
+	t.matched = true
 	for _, f := range v.Flaws {
 		t.add(place{s, f.ID}, f, p.Source, p.Name)
 	}
@@ -170,6 +176,50 @@ func (t *tally) claimed() {
 	}
 }
 
+// memory adds what is mended on the disk and still in the memory of services: the flaws of the version that runs, which the installed one has not.
+func (t *tally) memory() {
+	restart := t.scan.Host.Restart
+	var unknown []string
+	if restart.Because != "" {
+		unknown = append(unknown, restart.Because)
+	}
+	for _, s := range restart.Services {
+		if s.ReplacedUnknown != "" {
+			unknown = append(unknown, s.Name+": "+s.ReplacedUnknown)
+		}
+		for _, r := range s.Replaced {
+			t.running(s.Name, r)
+		}
+	}
+	if len(unknown) > maxUnknown {
+		unknown = append(unknown[:maxUnknown], "and so on")
+	}
+	t.scan.Advisories.MemoryUnknown = strings.Join(unknown, "; ")
+}
+
+// maxUnknown is how many reasons are told for which something in memory is not known.
+const maxUnknown = 5
+
+func (t *tally) running(service string, r fleet.Replaced) {
+	was := SubjectOf(r.Was())
+	old, err := t.Match(was)
+	is, err2 := t.Match(SubjectOf(r.Package))
+	if err = errors.Join(err, err2); err != nil {
+		t.fail(err)
+		return
+	}
+	for _, f := range without(old.Flaws, is.Flaws) {
+		at := place{was, f.ID}
+		if t.rows[at] == nil {
+			t.add(at, f, r.Source, r.Name)
+			t.rows[at].Mend = fleet.MendByRestart
+		}
+		if row := t.rows[at]; !contains(row.Services, service) && len(row.Services) < maxInstalled {
+			row.Services = append(row.Services, service)
+		}
+	}
+}
+
 // finish says how urgent a flaw is, and what mends it.
 func (t *tally) finish(at place, v fleet.Vulnerability) fleet.Vulnerability {
 	slices.Sort(v.Installed)
@@ -183,6 +233,8 @@ func (t *tally) finish(at place, v fleet.Vulnerability) fleet.Vulnerability {
 	t.suppress(&v.Flaw, append([]string{v.Package}, v.Installed...)...)
 	v.Updates = t.menders[place{at.any(), v.ID}]
 	switch {
+	case v.Mend == fleet.MendByRestart:
+		v.Updates = nil // the installed version has it not
 	case len(v.Updates) > 0:
 		v.Mend = fleet.MendByUpdate
 		if v.FixedIn == "" {
@@ -207,9 +259,20 @@ func (t *tally) rebooted(at place) bool {
 	if !ok || newest == at.Subject {
 		return false
 	}
-	v, err := t.Match(newest)
-	t.fail(err)
-	return err == nil && !slices.ContainsFunc(v.Flaws, func(f fleet.Flaw) bool { return f.ID == at.id })
+	left, ok := t.left[newest]
+	if !ok {
+		v, err := t.Match(newest)
+		t.fail(err)
+		left = map[string]bool{}
+		for i := range v.Flaws {
+			left[v.Flaws[i].ID] = true
+		}
+		if err != nil {
+			left = nil
+		}
+		t.left[newest] = left
+	}
+	return left != nil && !left[at.id]
 }
 
 // source is the source package of an installed one.

@@ -92,6 +92,10 @@ func TestWhatOnlyAnUpdateTellsIsListedToo(t *testing.T) {
 	if scan.Advisories.Unmatched != 1 || scan.Advisories.Vulnerable.Total() != 1 {
 		t.Errorf("%+v", scan.Advisories)
 	}
+	l.take("testdata/kev.json", "testdata/almalinux")
+	if scan := l.installed(debian, []fleet.Package{{Source: "apt", Name: "curl", Version: "1-1", Ecosystem: "Debian:12"}}); scan.Advisories.Vulnerable != nil || scan.Advisories.Unmatched != 1 {
+		t.Errorf("no feed speaks of anything, and it is said: %+v", scan.Advisories)
+	}
 	if scan := l.installed(debian, nil); scan.Advisories.Vulnerable != nil {
 		t.Errorf("nothing is known, and it is said: %+v", scan.Advisories.Vulnerable)
 	}
@@ -122,5 +126,33 @@ func TestAnAdvisoryOfTheManagersOwnGoesBeforeOSV(t *testing.T) {
 	kb := fleet.Update{Source: "windows", Name: "KB5031455", To: "1", Security: true, Notices: []fleet.Notice{{ID: "KB5031455", By: "Microsoft", Security: true, Severity: "Critical"}}}
 	if advice, _ := l.advise(fleet.Host{}, kb); ids(advice.Mends) != "KB5031455" || advice.Because != "KB5031455 is critical (Microsoft)" || advice.Unknown != "" {
 		t.Errorf("%+v", advice)
+	}
+}
+
+func TestWhatIsMendedOnTheDiskAndStillInMemoryIsTold(t *testing.T) {
+	l := newLab(t)
+	l.take(l.file("tracker.json", open))
+	ssl := fleet.Package{Source: "apt", Name: "libssl3", From: "openssl", Arch: "amd64", Version: "3.0.9-1", Ecosystem: "Debian:12"}
+	host := debian
+	host.Restart = fleet.Restart{Needed: fleet.Needed, Because: "3 of 90 processes belong to other users", Services: []fleet.Service{
+		{Name: "nginx.service", Replaced: []fleet.Replaced{{Package: ssl, Before: "3.0.1-1"}}},
+		{Name: "postfix.service", Replaced: []fleet.Replaced{{Package: ssl, Before: "3.0.2-1"}}},
+		{Name: "odd.service", ReplacedUnknown: "which version it runs of libodd is not known"},
+	}}
+	scan := l.installed(host, []fleet.Package{ssl})
+	want := `this window: CVE-2024-0001 in openssl 3.0.1-1 (libssl3): restart [nginx.service]
+routine: CVE-2024-0002 in openssl 3.0.1-1 (libssl3): restart [nginx.service]
+routine: CVE-2024-0002 in openssl 3.0.2-1 (libssl3): restart [postfix.service]`
+	var got []string
+	for i, line := range strings.Split(vulnerable(scan), "\n") {
+		if v := scan.Vulnerabilities[i]; v.Mend == fleet.MendByRestart {
+			got = append(got, fmt.Sprint(line, " ", v.Services))
+		}
+	}
+	if s := strings.Join(got, "\n"); s != want {
+		t.Errorf("got\n%s\nwant\n%s", s, want)
+	}
+	if u := scan.Advisories.MemoryUnknown; u != "3 of 90 processes belong to other users; odd.service: which version it runs of libodd is not known" {
+		t.Error(u)
 	}
 }

@@ -25,6 +25,8 @@ type Matcher struct {
 // verdict is what the feeds of an ecosystem say of one version. It is not changed once it is made.
 type verdict struct {
 	flaws []fleet.Flaw
+	// at is where among them a flaw is, while they are gathered.
+	at map[string]int
 	// clear are flaws that a feed says this version has not.
 	clear map[string]bool
 	err   error
@@ -124,7 +126,7 @@ func (m *Matcher) verdict(s Subject) *verdict {
 	if v, ok := m.verdicts[s]; ok {
 		return v
 	}
-	v := &verdict{clear: map[string]bool{}}
+	v := &verdict{clear: map[string]bool{}, at: map[string]int{}}
 	m.verdicts[s] = v
 	m.looked++
 	said := map[string]bool{}
@@ -138,6 +140,7 @@ func (m *Matcher) verdict(s Subject) *verdict {
 		}
 	}
 	slices.SortFunc(v.flaws, func(a, b fleet.Flaw) int { return strings.Compare(a.ID, b.ID) })
+	v.at = nil
 	return v
 }
 
@@ -209,15 +212,18 @@ func (l look) rule(r *rule, spoken, beside bool) error {
 		if beside && strings.HasPrefix(l.ecosystem, ubuntuPro) && f.FixedIn != "" && f.Remark == "" {
 			f.Remark = bySubscription
 		}
-		i := slices.IndexFunc(l.v.flaws, func(o fleet.Flaw) bool { return o.ID == f.ID })
+		i, has := l.v.at[f.ID]
 		switch {
-		case l.said[id] && i >= 0: // the better feed may not say how bad it is
+		case l.said[id] && has: // the better feed may not say how bad it is
 			rate(&l.v.flaws[i], f)
-		case spoken && i >= 0 && l.v.flaws[i].FixedIn == "":
+		case spoken && has && l.v.flaws[i].FixedIn == "":
 			l.v.flaws[i].FixedIn, l.v.flaws[i].Remark = f.FixedIn, f.Remark
 		case l.said[id] || spoken:
+		case hit && has:
+			join(&l.v.flaws[i], f)
 		case hit:
-			l.v.flaws = addFlaw(l.v.flaws, f)
+			l.v.at[f.ID] = len(l.v.flaws)
+			l.v.flaws = append(l.v.flaws, f)
 		default:
 			l.v.clear[id] = true
 		}
@@ -261,25 +267,17 @@ func flawOf(t *table, ecosystem, id string, r *rule, d detail) fleet.Flaw {
 	return f
 }
 
-// addFlaw adds a flaw, or lays it together with what another record says of the same one.
-func addFlaw(list []fleet.Flaw, f fleet.Flaw) []fleet.Flaw {
-	for i := range list {
-		have := &list[i]
-		if have.ID != f.ID {
-			continue
+// join lays a flaw together with what another record says of the same one.
+func join(have *fleet.Flaw, f fleet.Flaw) {
+	for _, a := range f.Advisories {
+		if !contains(have.Advisories, a) {
+			have.Advisories = append(have.Advisories, a)
 		}
-		for _, a := range f.Advisories {
-			if !contains(have.Advisories, a) {
-				have.Advisories = append(have.Advisories, a)
-			}
-		}
-		rate(have, f)
-		if have.FixedIn == "" {
-			have.FixedIn = f.FixedIn
-		}
-		return list
 	}
-	return append(list, f)
+	rate(have, f)
+	if have.FixedIn == "" {
+		have.FixedIn = f.FixedIn
+	}
 }
 
 // rate takes over how bad a flaw is from what another record says of it, the vendor's word before a score.

@@ -143,7 +143,9 @@ func TestASuppressionNeedsAnOwnerAReasonAndAnEnd(t *testing.T) {
 
 func TestAReleaseIsSupportedUntilItIsNot(t *testing.T) {
 	l := newLab(t)
-	l.take("testdata/distro-info")
+	rhel := `{"schema_version":"1.2.0","result":{"name":"rhel","label":"Red Hat Enterprise Linux","releases":[{"name":"9","eolFrom":"2032-05-31","eoesFrom":"2035-05-31"},{"name":"7","eolFrom":"2024-06-30","eoesFrom":"2028-06-30"}]}}`
+	debian := `{"schema_version":"1.2.0","result":{"name":"debian","label":"Debian","releases":[{"name":"12","eolFrom":"2001-01-01"}]}}`
+	l.take("testdata/distro-info", "testdata/endoflife-alpine.json", l.file("rhel", rhel), l.file("debian", debian))
 	for _, c := range []struct {
 		id, version, on, words string
 		unsupported            bool
@@ -154,6 +156,11 @@ func TestAReleaseIsSupportedUntilItIsNot(t *testing.T) {
 		{"debian", "12", "2034-01-01", "bookworm is out of support since 2028-06-30", true},
 		{"ubuntu", "24.04", "2026-01-01", "noble is supported until 2029-05-31", false},
 		{"debian", "13", "2026-01-01", "trixie is supported until 2028-08-09", false},
+		{"alpine", "3.19.4", "2025-11-01", "Alpine Linux 3.19 is supported until 2025-11-01", false},
+		{"alpine", "3.19.4", "2025-11-02", "Alpine Linux 3.19 is out of support since 2025-11-01", true},
+		{"alpine", "3.23_alpha20250612", "2025-11-02", "", false},
+		{"rhel", "9.5", "2026-01-01", "Red Hat Enterprise Linux 9 is supported until 2032-05-31", false},
+		{"rhel", "7.9", "2026-01-01", "Red Hat Enterprise Linux 7 is out of support since 2024-06-30; for subscribers there are updates until 2028-06-30", true},
 		{"debian", "", "2026-01-01", "", false},
 		{"fedora", "40", "2026-01-01", "", false},
 	} {

@@ -106,7 +106,7 @@ func parseText(r io.Reader) (*parsed, error) {
 	}
 	return nil, &fleet.Unknown{
 		Because: "it is no feed that is known here",
-		Remedy:  "known are OSV's archives (all.zip) and records, the Debian tracker's JSON, Alpine's secdb, Arch's tracker, CISA's KEV, FIRST's EPSS, lists of distro-info-data, and bundles of `redflag advisories export`",
+		Remedy:  "known are OSV's archives (all.zip) and records, the Debian tracker's JSON, Alpine's secdb, Arch's tracker, CISA's KEV, FIRST's EPSS, lists of distro-info-data, products of endoflife.date, and bundles of `redflag advisories export`",
 	}
 }
 
@@ -118,6 +118,8 @@ func parseJSON(r io.Reader, head []byte) (*parsed, error) {
 		return parseTracker(r)
 	case SecDB:
 		return parseSecDB(r)
+	case Lifecycle:
+		return parseLifecycle(r)
 	case OSV:
 		data, err := appendAll(nil, r, maxRecord)
 		if err != nil {
@@ -135,22 +137,29 @@ func jsonKind(head []byte) Kind {
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return ""
 	}
+	versioned := Kind("") // OSV's records and endoflife.date's documents have the version of a schema
 	for {
 		t, err := d.Token()
 		if err != nil {
-			return ""
+			return versioned
 		}
 		switch t {
 		case "catalogVersion", "vulnerabilities":
 			return KEV
-		case "schema_version", "affected":
-			return OSV
 		case "distroversion", "reponame":
 			return SecDB
+		case "schema_version":
+			versioned = OSV
+		case "affected":
+			return OSV
+		case "result", "generated_at":
+			if versioned != "" {
+				return Lifecycle
+			}
 		}
 		value, err := d.Token()
 		if err != nil {
-			return ""
+			return versioned
 		}
 		if value != json.Delim('{') && value != json.Delim('[') {
 			continue
@@ -160,7 +169,7 @@ func jsonKind(head []byte) Kind {
 			return Tracker
 		}
 		if err != nil || !leave(d, inner) {
-			return ""
+			return versioned
 		}
 	}
 }

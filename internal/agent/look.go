@@ -45,6 +45,7 @@ func (h Host) Look(ctx context.Context, opt wire.Scan) (View, error) {
 	v.Packages = h.packages(ctx, sources) // behind the scan, whose answers it goes by
 	engines := h.engines(ctx, sources)
 	work.Wait()
+	source.Replaced(ctx, h.Machine, sources, v.Packages, scan.Host.Restart.Services)
 	scan.Host.Engines = engines
 	if ctx.Err() != nil {
 		return View{}, ctx.Err()

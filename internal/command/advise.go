@@ -66,6 +66,15 @@ func (p *Program) advised(scan *fleet.Scan, installed func() ([]fleet.Package, e
 	a.Installed(scan, packages)
 }
 
+// installed lists what the machine has installed, and says of its services which older versions of that they still run.
+func installed(ctx context.Context, m *machine.Machine, sources []source.Source, scan *fleet.Scan) ([]fleet.Package, error) {
+	list, err := source.Packages(ctx, m, sources)
+	if err == nil {
+		source.Replaced(ctx, m, sources, list, scan.Host.Restart.Services)
+	}
+	return list, err
+}
+
 // suppressions reads the user's file, or else the system's.
 func (p *Program) suppressions() ([]advisory.Suppression, error) {
 	for _, dir := range []string{p.dirs.Config, "/etc/redflag"} {

@@ -17,16 +17,18 @@ import (
 	"redflag/internal/memory"
 )
 
-const aboutAdvisories = `Says which CVEs a pending update mends, and which update to install first.
+const aboutAdvisories = `Says which CVEs this machine has, which of them a pending update mends, and which update to install first.
 
 RedFlag brings no advisory data with it, and asks nobody by itself what is installed here: feeds are imported whole,
 and compared on this machine.
 
   OSV's archive of a distribution   https://osv-vulnerabilities.storage.googleapis.com/Debian/all.zip (AlmaLinux, Ubuntu, …)
   the Debian security tracker       https://security-tracker.debian.org/tracker/data/json
+  Alpine's database of a repository https://secdb.alpinelinux.org/v3.20/main.json (and community.json)
+  Arch's security tracker           https://security.archlinux.org/all.json
   what is exploited (CISA KEV)      https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json
   how probable that is (EPSS)       https://epss.empiricalsecurity.com/epss_scores-current.csv.gz
-  dates of support                  /usr/share/distro-info/debian.csv, ubuntu.csv
+  dates of support                  /usr/share/distro-info/debian.csv, ubuntu.csv; of others https://endoflife.date/api/v1/products/alpine-linux
 
 Each may also be a file, a folder or a mirror's address. Where no network is reached, ` + "`export`" + ` makes a file of what was
 imported elsewhere. A person's decision that a CVE does not count goes into suppressions.toml (see docs/advisories.md).`

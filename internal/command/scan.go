@@ -73,7 +73,7 @@ func (p *Program) scan(ctx context.Context, opt scanOptions) error {
 	if _, err := memory.Save(p.dirs.State, scan); err != nil {
 		p.log().Warn("the scan is not remembered for `redflag list`", "err", err)
 	}
-	p.advised(&scan, func() ([]fleet.Package, error) { return source.Packages(ctx, m, sources) })
+	p.advised(&scan, func() ([]fleet.Package, error) { return installed(ctx, m, sources, &scan) })
 	scan.Vulnerabilities = scan.Vulnerabilities[:min(len(scan.Vulnerabilities), maxScanned)]
 	if opt.security {
 		scan = securityOnly(scan)

@@ -29,13 +29,15 @@ func example() fleet.Scan {
 			BootedAt: noon.AddDate(0, 0, -40),
 			Reboot:   fleet.Reboot{Needed: fleet.Needed, Because: []string{"kernel 6.1.0-30-amd64 is installed, 6.1.0-28-amd64 runs"}},
 			Restart: fleet.Restart{Needed: fleet.Needed, Because: "3 of 90 processes belong to other users", Services: []fleet.Service{
-				{Name: "nginx.service", Kind: "unit", PIDs: []int{812}, Files: []string{"/usr/lib/x86_64-linux-gnu/libssl.so.3"}},
+				{Name: "nginx.service", Kind: "unit", PIDs: []int{812}, Files: []string{"/usr/lib/x86_64-linux-gnu/libssl.so.3"}, StartedAt: noon.AddDate(0, 0, -3),
+					Replaced:        []fleet.Replaced{{Package: fleet.Package{Source: "apt", Name: "libssl3", Arch: "amd64", Version: "3.0.11-1~deb12u2", From: "openssl", Ecosystem: "Debian:12"}, Before: "3.0.9-1", SourceBefore: "3.0.9-1"}},
+					ReplacedUnknown: "no installed package has /opt/x.so any more"},
 			}},
 		},
 		Findings: []fleet.Finding{exampleApt(), exampleDocker()},
 		Advisories: &fleet.Advisories{
 			Unknown: "epss is of 2026-01-02", Feeds: []fleet.AdvisoryFeed{{Name: "debian-tracker", AsOf: noon.AddDate(0, 0, -1)}},
-			Support: "bookworm is out of support since 2026-01-01", Unsupported: true, Vulnerable: &fleet.Buckets{ActNow: 1, ThisWindow: 1, Track: 1}, Unmatched: 3,
+			Support: "bookworm is out of support since 2026-01-01", Unsupported: true, Vulnerable: &fleet.Buckets{ActNow: 1, ThisWindow: 1, Track: 1}, Unmatched: 3, MemoryUnknown: "3 of 90 processes belong to other users",
 			Expired: []string{"the suppression of CVE-2026-1111 by ada@example.org ended on 2026-03-01"},
 		},
 		Vulnerabilities: exampleVulnerabilities(),

@@ -77,7 +77,7 @@ func (p *Program) vulnerabilities(ctx context.Context, opt vulnerabilityOptions)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	p.advised(&scan, func() ([]fleet.Package, error) { return source.Packages(ctx, m, sources) })
+	p.advised(&scan, func() ([]fleet.Package, error) { return installed(ctx, m, sources, &scan) })
 	scan.Vulnerabilities = opt.choose(scan.Vulnerabilities)
 	switch opt.format {
 	case "json":
@@ -162,6 +162,9 @@ func (r report) vulnerabilities(scan fleet.Scan, opt vulnerabilityOptions) {
 	}
 	if known.Unmatched > 0 {
 		r.line(yellow, "of %s nothing is known: they are not the distribution's own, or it is not known whether they are, or there is no feed about them", count(known.Unmatched, "package"))
+	}
+	if known.MemoryUnknown != "" {
+		r.line(yellow, "which flaws are mended and still in memory is not known of all that runs: %s", known.MemoryUnknown)
 	}
 	if known.Unknown != "" {
 		r.line(yellow, "advisories: %s", known.Unknown)

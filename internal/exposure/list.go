@@ -51,13 +51,32 @@ func (e *Exposure) List(ctx context.Context, f Filter, p store.Page) ([]Vulnerab
 	return store.Cut(p, "nnnnnns", chosen, place)
 }
 
-// place is a vulnerability's place in the order of what to do first: as [advisory.CompareFlaws] has it within a bucket.
+// place is a vulnerability's place in the order of what to do first: as [fleet.CompareFlaws] has it within a bucket.
 func place(v Vulnerability) []any {
 	exploited := int64(1)
 	if v.Exploited != nil {
 		exploited = 0
 	}
-	return []any{int64(v.Bucket.Rank()), exploited, -int64(advisory.Weight(v.Severity)), -scaled(v.EPSS), -scaled(v.CVSS), -int64(v.Hosts), v.ID}
+	return []any{int64(v.Bucket.Rank()), exploited, -int64(fleet.Weight(v.Severity)), -scaled(v.EPSS), -scaled(v.CVSS), -int64(v.Hosts), v.ID}
+}
+
+// compare orders as places do.
+func compare(a, b Vulnerability) int {
+	exploited := func(v Vulnerability) int {
+		if v.Exploited != nil {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(
+		cmp.Compare(a.Bucket.Rank(), b.Bucket.Rank()),
+		cmp.Compare(exploited(a), exploited(b)),
+		cmp.Compare(fleet.Weight(b.Severity), fleet.Weight(a.Severity)),
+		cmp.Compare(scaled(b.EPSS), scaled(a.EPSS)),
+		cmp.Compare(scaled(b.CVSS), scaled(a.CVSS)),
+		cmp.Compare(b.Hosts, a.Hosts),
+		cmp.Compare(a.ID, b.ID),
+	)
 }
 
 // scaled makes a number that has at most five decimals whole.
@@ -71,7 +90,7 @@ func (f Filter) chooses(v Vulnerability) bool {
 		return false
 	case f.Fix == "available" && v.Mendable == 0, f.Fix == "none" && v.Mendable > 0:
 		return false
-	case f.Suppressed != nil && *f.Suppressed && v.SuppressedHosts == 0, f.Suppressed != nil && !*f.Suppressed && v.Hosts == 0:
+	case f.Suppressed != nil && *f.Suppressed && v.SuppressedHosts == 0, f.Suppressed != nil && !*f.Suppressed && v.Hosts == 0 && v.InMemory == 0:
 		return false
 	case f.Text == "":
 		return true
@@ -159,7 +178,7 @@ func (e *Exposure) make(chosen selection) []Vulnerability {
 			list = append(list, v)
 		}
 	}
-	slices.SortFunc(list, func(a, b Vulnerability) int { return store.CompareKeys(place(a), place(b)) })
+	slices.SortFunc(list, compare)
 	return list
 }
 
@@ -204,12 +223,12 @@ func (c *counting) count(f *flaw) (Vulnerability, bool) {
 		return v, false
 	}
 	slices.Sort(v.Packages)
-	v.Hosts = c.live.count()
+	v.Hosts, v.InMemory, v.InMemoryUnknown = c.live.count(), c.memory.count(), c.unsure(f)
 	c.suppressed.not(c.live)
+	c.suppressed.not(c.memory)
 	v.SuppressedHosts = c.suppressed.count()
 	c.live.not(c.stuck)
 	v.Mendable = c.live.count()
-	v.InMemory = c.memory.count()
 	c.describe(&v, by)
 	v.FirstSeen = c.e.seen[f.id]
 	return v, true
@@ -217,14 +236,43 @@ func (c *counting) count(f *flaw) (Vulnerability, bool) {
 
 // version counts the hosts that have a vulnerability by one version, and says whether there are any.
 func (c *counting) version(f *flaw, s *subject, by **fleet.Suppressed) bool {
+	one := f.flawOn(s)
 	c.with.reset()
 	s.hosts.into(&c.with)
 	c.chosen.only(c.with)
-	if c.with.empty() {
-		return false
+	some := !c.with.empty()
+	if some {
+		c.suppress(one, s, by)
+		c.live.or(c.with)
+		c.mendedOf(f, s)
+		c.with.not(c.mended)
+		c.stuck.or(c.with)
 	}
-	one := f.flawOn(s)
-	c.all = append(c.all, one)
+	for _, st := range s.stale {
+		if st.disk.unknown != "" || st.disk.has(f.id) {
+			continue
+		}
+		c.with.reset()
+		st.hosts.into(&c.with)
+		c.chosen.only(c.with)
+		if c.with.empty() {
+			continue
+		}
+		some = true
+		c.suppress(one, s, by)
+		c.memory.or(c.with)
+	}
+	if some {
+		c.all = append(c.all, one)
+	}
+	return some
+}
+
+// suppress takes out of c.with the hosts on which a flaw of a version does not count.
+func (c *counting) suppress(one fleet.Flaw, s *subject, by **fleet.Suppressed) {
+	if len(c.rules) == 0 {
+		return
+	}
 	for _, id := range append([]string{one.ID}, one.Advisories...) {
 		for _, rule := range c.rules[id] {
 			why := rule.rule.Covers(c.now, one, append([]string{s.Name}, s.names...)...)
@@ -244,19 +292,31 @@ func (c *counting) version(f *flaw, s *subject, by **fleet.Suppressed) bool {
 			c.with.not(c.part)
 		}
 	}
-	c.live.or(c.with)
-	c.mendedOf(f, s)
-	c.with.not(c.mended)
-	c.stuck.or(c.with)
-	for pair, hosts := range c.e.kernels {
-		if pair.runs == s && !pair.newest.has(f.id) {
-			c.part.reset()
-			hosts.into(&c.part)
-			c.part.and(c.live)
-			c.memory.or(c.part)
+}
+
+// unsure counts the hosts that have what a vulnerability was in, without it, and of which it is not known what still runs old code.
+func (c *counting) unsure(f *flaw) int {
+	if c.e.unsure.empty() {
+		return 0
+	}
+	c.with.reset()
+	for i, s := range f.has {
+		name := [2]string{s.Ecosystem, s.Name}
+		if slices.ContainsFunc(f.has[:i], func(o *subject) bool { return o.Ecosystem == s.Ecosystem && o.Name == s.Name }) {
+			continue
+		}
+		for _, other := range c.e.byName[name] {
+			other.hosts.into(&c.with)
 		}
 	}
-	return true
+	c.part.reset()
+	c.e.unsure.into(&c.part)
+	c.with.and(c.part)
+	c.chosen.only(c.with)
+	for _, w := range []wide{c.live, c.stuck, c.memory, c.suppressed} {
+		c.with.not(w)
+	}
+	return c.with.count()
 }
 
 // mendedOf finds the hosts where updates that are not blocked take a version with a vulnerability to one without.
@@ -288,17 +348,17 @@ func (o *offer) mends(id string) bool {
 
 // describe says how bad a vulnerability is: as it is for the worst of the versions that have it.
 func (c *counting) describe(v *Vulnerability, by *fleet.Suppressed) {
-	slices.SortStableFunc(c.all, advisory.CompareFlaws)
+	slices.SortStableFunc(c.all, fleet.CompareFlaws)
 	worst := c.all[0]
 	for _, f := range c.all[1:] {
 		worst.FixedIn = cmp.Or(worst.FixedIn, f.FixedIn)
 		worst.WontFix = worst.WontFix && f.WontFix
 	}
-	v.Fixable = worst.FixedIn != "" || v.Mendable > 0
-	if v.Mendable > 0 && worst.FixedIn == "" {
+	v.Fixable = worst.FixedIn != "" || v.Mendable > 0 || v.InMemory > 0
+	if v.Fixable && worst.FixedIn == "" {
 		worst.FixedIn, worst.WontFix = "an update", false
 	}
-	if v.Hosts == 0 && by != nil {
+	if v.Hosts == 0 && v.InMemory == 0 && by != nil {
 		v.Suppressed = by
 	}
 	worst.Suppressed = v.Suppressed
@@ -315,7 +375,7 @@ func (e *Exposure) Buckets(ctx context.Context) (map[fleet.Bucket]int, error) {
 	}
 	number := map[fleet.Bucket]int{fleet.ActNow: 0, fleet.ThisWindow: 0, fleet.Routine: 0, fleet.Track: 0}
 	for _, v := range all {
-		if v.Hosts > 0 {
+		if v.Hosts > 0 || v.InMemory > 0 {
 			number[v.Bucket]++
 		}
 	}

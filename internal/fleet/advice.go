@@ -110,6 +110,8 @@ type Advisories struct {
 	// the distribution's own, because nobody knows whether they are, or because there is no feed about it.
 	Vulnerable *Buckets `json:"vulnerable,omitempty"`
 	Unmatched  int      `json:"unmatched,omitempty"`
+	// MemoryUnknown says why it is not known, or not of all, which flaws are mended on the disk and still in the memory of something that runs.
+	MemoryUnknown string `json:"memory_unknown,omitempty"`
 	// Expired are suppressions that have run out, in words: what they hid counts again.
 	Expired []string `json:"expired,omitempty"`
 }

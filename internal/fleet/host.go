@@ -69,4 +69,24 @@ type Service struct {
 	PIDs []int  `json:"pids"`
 	// Files are the replaced files that it still runs, sorted.
 	Files []string `json:"files"`
+	// StartedAt is when the first of its processes that run them was started; absent where that is not known.
+	StartedAt time.Time `json:"started_at,omitzero"`
+	// Replaced are the packages of those files with the version that it still runs, as far as it is known; ReplacedUnknown says of what it is not, and why.
+	Replaced        []Replaced `json:"replaced,omitempty"`
+	ReplacedUnknown string     `json:"replaced_unknown,omitempty"`
+}
+
+// Replaced is an installed package of which something still runs an older version.
+type Replaced struct {
+	Package
+	// Before is the version that runs, and SourceBefore its source package's; empty where that is its own.
+	Before       string `json:"before"`
+	SourceBefore string `json:"source_before,omitempty"`
+}
+
+// Was gives the package as it runs.
+func (r Replaced) Was() Package {
+	p := r.Package
+	p.Version, p.FromVersion = r.Before, r.SourceBefore
+	return p
 }

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"redflag/internal/fleet"
 )
@@ -38,6 +40,8 @@ type sight struct {
 	files []string
 	// partial: there is more of the process than was read.
 	partial bool
+	// started is when the process was started; zero where that is not known.
+	started time.Time
 }
 
 type sightState int
@@ -163,7 +167,7 @@ func (l *looker) look(pid int) sight {
 	if len(mappings) == 0 {
 		return s
 	}
-	s.owner = l.owner(pid)
+	s.owner, s.started = l.owner(pid), l.started(pid)
 	for _, mapped := range mappings {
 		if s.owner.kind == container || !l.m.stillThere(mapped) {
 			s.files = append(s.files, mapped.path)
@@ -230,6 +234,26 @@ func (m *Machine) stillThere(mapped mapping) bool {
 	}
 	inode, ok := inodeOf(info)
 	return ok && inode == mapped.inode
+}
+
+// userHZ is how many ticks the kernel tells user space that a second has, on every architecture that is left (proc_pid_stat(5)).
+const userHZ = 100
+
+// started is when a process was started: its start in ticks after that of the kernel is the twentieth field behind its name, which may have spaces and brackets in it.
+func (l *looker) started(pid int) time.Time {
+	data, err := l.m.ReadFile(procFile(pid, "stat"), maxFact)
+	if err != nil {
+		return time.Time{}
+	}
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if len(fields) < 20 || l.m.bootedAt().IsZero() {
+		return time.Time{}
+	}
+	ticks, err := strconv.ParseInt(fields[19], 10, 64)
+	if err != nil || ticks < 0 || ticks/userHZ > maxUnix {
+		return time.Time{}
+	}
+	return l.m.bootedAt().Add(time.Duration(ticks/userHZ) * time.Second)
 }
 
 // owner says what a process belongs to; a process of nobody's goes by its command.

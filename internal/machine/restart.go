@@ -51,6 +51,9 @@ func (u *inUse) add(pids []int, sights []sight) {
 		}
 		service.PIDs = append(service.PIDs, pids[i])
 		service.Files = tidy(append(service.Files, s.files...))
+		if service.StartedAt.IsZero() || !s.started.IsZero() && s.started.Before(service.StartedAt) {
+			service.StartedAt = s.started
+		}
 	}
 	for _, s := range services {
 		u.services = append(u.services, *s)

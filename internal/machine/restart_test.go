@@ -141,3 +141,21 @@ func TestAProcessOfEndlessMappingsIsReadInPart(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestAProcessWasStartedSomeTicksAfterTheKernel(t *testing.T) {
+	m := withProcess(t, "7f3bd8d00000-7f3bd8d1d000 r-xp 00004000 fe:00 7 /usr/bin/daemon (deleted)\n")
+	for stat, want := range map[string]int64{
+		"9 (a) R (b) S 1 9 9 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 1\n": 1700000123,
+		"9 (a) S 1\n": 0, "": 0, "9 (a) S 1 9 9 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 -5 1 1\n": 0,
+	} {
+		for name, content := range map[string]string{"proc/stat": "cpu 1\nbtime 1700000000\n", "proc/9/stat": stat} {
+			if err := WriteFile(filepath.Join(m.Root, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := m.replacedInUse(t.Context()).services[0].StartedAt
+		if want == 0 != got.IsZero() || want != 0 && got.Unix() != want {
+			t.Errorf("%q: %s, want %d", stat, got, want)
+		}
+	}
+}

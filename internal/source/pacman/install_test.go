@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"redflag/internal/fleet"
+	"redflag/internal/source"
 	"redflag/internal/source/sourcetest"
 )
 
@@ -40,6 +41,7 @@ func TestEverythingIsUpgradedAsPlannedAndUndone(t *testing.T) {
 	if got := sourcetest.Lines(o.Done); got != everything {
 		t.Errorf("done: %s", got)
 	}
+	recordsWhatItDid(t, l)
 	if strings.Join(o.ConfigFiles, " ") != "/etc/toy.conf.pacnew" {
 		t.Errorf("to be reviewed: %q", o.ConfigFiles)
 	}
@@ -284,5 +286,18 @@ func TestWhatIsHeldStaysAndIsReleased(t *testing.T) {
 	}
 	if got := hold(true, "toy-nobody"); !strings.Contains(got, "not installed") {
 		t.Error(got)
+	}
+}
+
+// recordsWhatItDid asks whose a file is, and what was upgraded of that.
+func recordsWhatItDid(t *testing.T, l lab) {
+	t.Helper()
+	owners, err := quick().Owners(t.Context(), l.Machine(), []string{"/etc/toy.conf", "/etc/none"})
+	if err != nil || len(owners) != 1 || owners["/etc/toy.conf"].Name != "toy-conf" {
+		t.Errorf("%v, %v", owners, err)
+	}
+	upgrades, err := quick().Upgrades(t.Context(), l.Machine(), []source.Owner{{Name: "toy-conf"}})
+	if err != nil || len(upgrades) != 1 || upgrades[0].From != "1.0-1" || upgrades[0].To != "2.0-1" || upgrades[0].At.IsZero() {
+		t.Errorf("%+v, %v", upgrades, err)
 	}
 }

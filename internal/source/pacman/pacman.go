@@ -18,7 +18,7 @@ import (
 	"redflag/internal/version"
 )
 
-// Source is pacman. It implements source.Installer, source.Refresher, source.Lister, source.Holder and source.Repairer.
+// Source is pacman. It implements source.Installer, source.Refresher, source.Lister, source.Holder, source.Repairer and source.Recorder.
 type Source struct {
 	// LockWait is how long an installation waits for another program that is at work on the packages; 0 means five minutes.
 	LockWait time.Duration
