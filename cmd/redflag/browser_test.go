@@ -178,6 +178,24 @@ func (s *stage) expire(name string) error {
 	})
 }
 
+// runOut lets all suppressions run out, as time does.
+func (s *stage) runOut() error {
+	return s.withStore(func(db *store.Store) error {
+		before := time.Now().AddDate(0, 0, -3)
+		list, err := db.Suppressions(s.Context(), before)
+		if err == nil && len(list) == 0 {
+			err = errors.New("nothing is suppressed")
+		}
+		for _, old := range list {
+			_, gone := db.DeleteSuppression(s.Context(), old.Suppression)
+			old.Until = before.Truncate(24 * time.Hour)
+			_, again := db.NewSuppression(s.Context(), old, before)
+			err = errors.Join(err, gone, again)
+		}
+		return err
+	})
+}
+
 // huge reports texts that are as long as they can be, and want to be more than text.
 func (s *stage) huge() error {
 	long := strings.Repeat(hostile+"\u202e\u2066\x1b[31m", 1<<20/40)
@@ -235,6 +253,8 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		close(s.mayPlan)
 	case "/go-on":
 		close(s.goOn)
+	case "/run-out":
+		err = s.runOut()
 	case "/huge":
 		err = s.huge()
 	default:

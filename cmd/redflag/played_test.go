@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"fmt"
@@ -58,7 +59,7 @@ func (p *played) join(ctx context.Context, id agent.Identity, dir string) error 
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		v := p.view
-		v.Findings = slices.Clone(v.Findings)
+		v.Findings, v.Packages = slices.Clone(v.Findings), slices.Clone(v.Packages)
 		return v, nil
 	}, slog.New(slog.DiscardHandler))
 	p.agent.Prompt = true
@@ -257,21 +258,29 @@ func playedHost(name string, goOn <-chan struct{}) *played {
 			Reboot: model.Reboot{Needed: model.NotNeeded, Because: []string{}}, Restart: aptPlan().Restart,
 			Policy: &model.Policy{Allow: model.AllowAll, Only: []string{}, Never: []string{"linux-image-*"}, Restart: true},
 		},
-		Packages: []model.Package{{Source: "apt", Name: "curl", Arch: "amd64", Version: "7.88.1-10"}}, Containers: []model.Container{},
+		Containers: []model.Container{},
 	}
 	p.found(true)
 	return p
 }
 
-// found is what a look finds: the updates, or none any more.
+// found is what a look finds: the updates, or none any more, and what is installed.
 func (p *played) found(pending bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := model.Finding{Source: "apt", State: model.OK, ScannedAt: time.Now(), Checks: []model.Check{}, Updates: []model.Update{}}
+	p.view.Packages = []model.Package{}
 	for _, c := range security() {
+		b := model.Build{Ecosystem: "Debian:12", Package: cmp.Or(builtFrom[c.Name], c.Name), From: c.From, To: c.To}
+		has := model.Package{Source: "apt", Name: c.Name, Arch: c.Arch, Version: c.To, From: builtFrom[c.Name], Ecosystem: b.Ecosystem}
 		if pending {
-			f.Updates = append(f.Updates, model.Update{Source: "apt", Name: c.Name, Arch: c.Arch, From: c.From, To: c.To, Security: true})
+			has.Version = c.From
+			f.Updates = append(f.Updates, model.Update{Source: "apt", Name: c.Name, Arch: c.Arch, From: c.From, To: c.To, Security: true, Build: &b})
 		}
+		p.view.Packages = append(p.view.Packages, has)
 	}
 	p.view.Findings = append([]model.Finding{f}, p.view.Findings[min(1, len(p.view.Findings)):]...)
 }
+
+// builtFrom are the source packages of those that have another name.
+var builtFrom = map[string]string{"libssl3": "openssl"}

@@ -18,7 +18,7 @@ import (
 const PathSignIn = "/sign-in"
 
 // pages are the dashboard's own addresses, by their first word. What is behind it the dashboard knows.
-var pages = []string{"", "sign-in", "updates", "hosts", "images", "packages", "history", "work", "audit", "settings", "add"}
+var pages = []string{"", "sign-in", "updates", "hosts", "images", "packages", "history", "work", "rollouts", "jobs", "vulnerabilities", "audit", "settings", "add"}
 
 // file is one as it is sent.
 type file struct {

@@ -32,7 +32,7 @@ func TestTheDashboardIsServedAtItsAddresses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]int{"/": 200, "/hosts": 200, "/hosts/abc": 200, "/sign-in?link=x": 200, "/nothing": 404, "/index.html": 404, "/assets": 404} {
+	for path, want := range map[string]int{"/": 200, "/hosts": 200, "/hosts/abc": 200, "/vulnerabilities/CVE-2026-1": 200, "/rollouts/1": 200, "/jobs/1": 200, "/sign-in?link=x": 200, "/nothing": 404, "/index.html": 404, "/assets": 404} {
 		w := get(t, h, http.MethodGet, path)
 		if w.Code != want || !strings.Contains(w.Body.String(), `<div id="root">`) || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
 			t.Errorf("%s: %d %v", path, w.Code, w.Header())

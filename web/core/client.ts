@@ -33,8 +33,9 @@ export async function told<T>(asked: Promise<Answer<T>>): Promise<Exclude<NonNul
     throw new Problem(0, 'The server does not answer.')
   }
   if (got.error !== undefined || !got.response.ok) {
-    const { detail, type } = (got.error ?? {}) as { detail?: string; type?: string }
-    throw new Problem(got.response.status, detail ?? `The server answered ${got.response.status}.`, type)
+    const { detail, errors, type } = (got.error ?? {}) as { detail?: string; errors?: { message?: string }[] | null; type?: string }
+    const what = [detail, ...(errors ?? []).map((e) => e.message)].filter(Boolean).join(': ')
+    throw new Problem(got.response.status, what || `The server answered ${got.response.status}.`, type)
   }
   return (got.data ?? {}) as Exclude<NonNullable<T>, string>
 }

@@ -9,6 +9,9 @@ export type Filter = Record<string, string | undefined>
 const first = 50
 const more = 250
 
+// few is how many of what is most urgent stand on the overview.
+const few = 5
+
 function clean(f: Filter): Record<string, string> {
   const out: Record<string, string> = {}
   for (const [k, v] of Object.entries(f)) if (v) out[k] = v
@@ -67,12 +70,18 @@ export function queries(c: Client) {
     hostJobs: (host: string) => ({ queryKey: ['jobs', 'latest', host], queryFn: () => told(c.GET('/jobs', { params: { query: { host, limit: 10 } } })) }),
     job: (job: number) => ({ queryKey: ['jobs', job], queryFn: () => told(c.GET('/jobs/{job}', { params: { path: { job } } })) }),
     lines: (job: number, after: number, limit: number) => told(c.GET('/jobs/{job}/lines', { params: { path: { job }, query: { after, limit } } })),
+    vulnerabilities: (f: Filter) => pages(['vulnerabilities', f], (after) => told(c.GET('/vulnerabilities', q(f, after)))),
+    urgent: () => ({ queryKey: ['vulnerabilities', 'urgent'], queryFn: () => told(c.GET('/vulnerabilities', { params: { query: { bucket: 'act now', suppressed: 'false', limit: few } } })) }),
+    vulnerability: (vulnerability: string) => ({ queryKey: ['vulnerabilities', 'one', vulnerability], queryFn: () => told(c.GET('/vulnerabilities/{vulnerability}', { params: { path: { vulnerability } } })) }),
+    vulnerabilityHosts: (vulnerability: string) => pages(['vulnerabilities', 'hosts', vulnerability], (after) => told(c.GET('/vulnerabilities/{vulnerability}/hosts', { params: { path: { vulnerability }, query: { after, limit: after ? more : first } } }))),
+    advisories: () => ({ queryKey: ['advisories'], queryFn: () => told(c.GET('/advisories')) }),
+    suppressions: () => ({ queryKey: ['suppressions'], queryFn: () => told(c.GET('/suppressions')) }),
     groups: () => ({ queryKey: ['groups'], queryFn: () => told(c.GET('/groups')) }),
   }
 }
 
 // Found is something that a search has found.
-export type Found = { kind: 'host' | 'update' | 'package' | 'image'; name: string; detail: string; href: string }
+export type Found = { kind: 'host' | 'update' | 'package' | 'image' | 'flaw'; name: string; detail: string; href: string }
 
 // shown is how many of each kind a search shows.
 const shown = 5
@@ -80,14 +89,16 @@ const shown = 5
 // find looks for a text in the names of everything.
 async function find(c: Client, text: string): Promise<Found[]> {
   const q = { params: { query: { q: text, limit: shown } } }
-  const [hosts, updates, images, packages] = await Promise.all([
+  const [hosts, updates, images, packages, flaws] = await Promise.all([
     told(c.GET('/hosts', q)),
     told(c.GET('/updates', q)),
     told(c.GET('/images', q)),
     told(c.GET('/packages', { params: { query: { prefix: text, limit: shown } } })),
+    told(c.GET('/vulnerabilities', { params: { query: { search: text, limit: shown } } })),
   ])
   return [
     ...hosts.items.map((h): Found => ({ kind: 'host', name: h.facts.name, detail: h.state, href: `/hosts/${h.id}` })),
+    ...flaws.items.map((v): Found => ({ kind: 'flaw', name: v.id, detail: `${v.bucket}, ${count(v.hosts, 'host')}`, href: `/vulnerabilities/${encodeURIComponent(v.id)}` })),
     ...updates.items.map((o): Found => ({ kind: 'update', name: o.update.name, detail: `${short(o.update.from, o.update.from_version)} → ${short(o.update.to, o.update.to_version)}, ${count(o.hosts, 'host')}`, href: `/updates/${o.id}` })),
     ...images.items.map((i): Found => ({ kind: 'image', name: i.name, detail: count(i.hosts, 'host'), href: `/images?name=${encodeURIComponent(i.name)}` })),
     ...packages.items.map((p): Found => ({ kind: 'package', name: p.name, detail: p.source, href: `/packages?name=${encodeURIComponent(p.name)}` })),
@@ -96,7 +107,8 @@ async function find(c: Client, text: string): Promise<Found[]> {
 
 // touched says which keys' answers may be others after a change of a topic.
 export function touched(topic: string): string[] {
-  if (topic === 'hosts') return ['summary', 'hosts', 'host', 'updates', 'images', 'packages', 'history', 'appeared']
+  if (topic === 'hosts') return ['summary', 'hosts', 'host', 'updates', 'images', 'packages', 'history', 'appeared', 'vulnerabilities']
+  if (topic === 'advisories') return ['advisories', 'suppressions', 'vulnerabilities', 'summary', 'hosts', 'host', 'updates']
   if (topic === 'orders') return ['orders', 'summary']
   if (topic === 'jobs') return ['jobs', 'lines', 'rollouts', 'summary']
   if (topic === 'groups') return ['groups', 'hosts']

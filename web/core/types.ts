@@ -43,5 +43,18 @@ export type Variant = S['Variant']
 export type Job = S['Job']
 export type WholeJob = S['WholeJob']
 
+export type Advice = S['Advice']
+export type Flaw = S['Flaw']
+export type Exploited = S['Exploited']
+export type Suppressed = S['Suppressed']
+export type Vulnerability = S['Vulnerability']
+export type WholeVulnerability = S['WholeVulnerability']
+export type VulnerableHost = S['VulnerableHost']
+export type Advisories = S['Advisories']
+export type Feed = S['Feed']
+export type FeedAddress = S['FeedAddress']
+export type ImportedFeeds = S['ImportedFeeds']
+export type Suppression = S['Suppression']
+
 // Page is a page of any list.
 export type Page<T> = { items: T[]; next?: string }

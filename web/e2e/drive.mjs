@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { chromium } from 'playwright-core'
+import { seesOnly, whatToPatchFirst } from './patch.mjs'
 
 const { LINK, CONTROL, CHROMIUM, SHOTS } = process.env
 const site = new URL(LINK).origin
@@ -259,6 +260,8 @@ await step('what has not begun is stopped', async () => {
   await page.getByText('It was stopped before anything was changed.').waitFor()
 })
 
+const advised = await whatToPatchFirst({ page, site, step, look, control, data: '../internal/advisory/testdata' })
+
 await step('a group is asked at once, and those that do not answer are left out of the approval', async () => {
   const made = await page.request.post(`${site}/api/v1/groups`, { data: { name: 'berlin', query: 'site=berlin' }, headers: { Origin: site } })
   assert.ok(made.ok())
@@ -313,13 +316,14 @@ await step('a viewer sees, and does nothing', async () => {
   const id = new URL(viewer.url()).pathname.split('/')[2]
   const status = await viewer.evaluate(async (id) => (await fetch(`/api/v1/hosts/${id}/scan`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' })).status, id)
   assert.equal(status, 403)
+  await seesOnly(viewer)
   await viewer.context().close()
 })
 
 await step('no page has a barrier, is too wide, or has a fault', async () => {
   const id = (await (await page.request.get(`${site}/api/v1/hosts?q=web1`)).json()).items[0].id
   const jobs = (await (await page.request.get(`${site}/api/v1/rollouts/${rollout}/jobs`)).json()).items
-  const pages = ['/', '/hosts', `/hosts/${id}`, `/hosts/${id}?tab=packages`, `/hosts/${id}?tab=facts`, '/updates', '/images', '/packages', '/packages?name=curl', '/history', '/history?what=appeared', '/updates?by=package', '/updates?by=label', '/updates?by=host', '/work', '/work?what=jobs', '/work?what=scans', `/rollouts/${rollout}`, ...jobs.map((j) => `/jobs/${j.id}`), `/hosts/${jobs[0].host}`, `/hosts/${jobs[0].host}?tab=jobs`, '/audit', '/add', '/settings', '/settings?tab=groups', '/settings?tab=server', '/settings?tab=users', '/settings?tab=keys', '/settings?tab=tokens', '/nothing']
+  const pages = ['/', '/hosts', `/hosts/${id}`, `/hosts/${id}?tab=packages`, `/hosts/${id}?tab=facts`, '/updates', '/images', '/packages', '/packages?name=curl', '/history', '/history?what=appeared', '/updates?by=package', '/updates?by=label', '/updates?by=host', '/work', '/work?what=jobs', '/work?what=scans', `/rollouts/${rollout}`, ...jobs.map((j) => `/jobs/${j.id}`), `/hosts/${jobs[0].host}`, `/hosts/${jobs[0].host}?tab=jobs`, '/audit', '/add', '/settings', '/settings?tab=groups', '/settings?tab=server', '/settings?tab=users', '/settings?tab=keys', '/settings?tab=tokens', '/nothing', ...advised]
   for (const [width, schemes] of [[1440, ['light', 'dark']], [360, ['light']]]) {
     const looked = await open({ viewport: { width, height: 900 }, bypassCSP: true, storageState: await page.context().storageState() })
     for (const path of pages) {

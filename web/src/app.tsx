@@ -26,10 +26,13 @@ import { may } from './who.ts'
 const Work = lazy(() => import('./pages/work.tsx').then((m) => ({ default: m.Work })))
 const Rollout = lazy(() => import('./pages/rollout.tsx').then((m) => ({ default: m.Rollout })))
 const Job = lazy(() => import('./pages/job.tsx').then((m) => ({ default: m.Job })))
+const Vulnerabilities = lazy(() => import('./pages/vulnerabilities.tsx').then((m) => ({ default: m.Vulnerabilities })))
+const Vulnerability = lazy(() => import('./pages/vulnerability.tsx').then((m) => ({ default: m.Vulnerability })))
 const Settings = lazy(() => import('./pages/settings/settings.tsx').then((m) => ({ default: m.Settings })))
 
 const menu: [path: string, text: string][] = [
   ['/', 'Overview'],
+  ['/vulnerabilities', 'Vulnerabilities'],
   ['/updates', 'Updates'],
   ['/hosts', 'Hosts'],
   ['/images', 'Images'],
@@ -39,12 +42,22 @@ const menu: [path: string, text: string][] = [
   ['/settings', 'Settings'],
 ]
 
+// decoded reads a part of an address; what cannot be read is left as it is.
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
 // page is what stands at an address.
 function page(path: string, me: Caller): ReactNode {
   const [, name = '', id = '', more] = path.split('/')
   if (more === undefined) {
     if (name === 'hosts' && id) return <Host key={id} id={id} me={me} />
     if (name === 'updates' && /^\d+$/.test(id)) return <Update key={id} id={Number(id)} me={me} />
+    if (name === 'vulnerabilities' && id) return <Vulnerability key={id} id={decoded(id)} me={me} />
     if (name === 'rollouts' && /^\d+$/.test(id)) return <Rollout key={id} id={Number(id)} me={me} />
     if (name === 'jobs' && /^\d+$/.test(id)) return <Job key={id} id={Number(id)} me={me} />
     if (!id) {
@@ -52,6 +65,8 @@ function page(path: string, me: Caller): ReactNode {
         case '':
         case 'sign-in':
           return <Overview />
+        case 'vulnerabilities':
+          return <Vulnerabilities me={me} />
         case 'updates':
           return <Updates me={me} />
         case 'hosts':

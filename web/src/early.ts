@@ -7,6 +7,7 @@ const pages = {
   '/updates': ask.updates,
   '/images': ask.images,
   '/packages': ask.packages,
+  '/vulnerabilities': ask.vulnerabilities,
 }
 
 export function askEarly({ pathname, search }: Location) {

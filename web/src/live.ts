@@ -30,6 +30,7 @@ export function useLine(): { line: Line; since: number } {
 // Several changes within this time are one for the page.
 const together = 1000
 const again = 5000
+const day = 86_400_000
 // patience is how much longer than an answer took the next one is waited for.
 const patience = 4
 
@@ -73,10 +74,20 @@ export function listen(): () => void {
       }
     })
   }
+  // With a day (of UTC) end suppressions, and what was due today is overdue: nobody announces that.
+  let midnight: ReturnType<typeof setTimeout> | undefined
+  const tomorrow = () => {
+    midnight = setTimeout(() => {
+      changed(touched('advisories'))
+      tomorrow()
+    }, day - (Date.now() % day) + together)
+  }
+  tomorrow()
   open()
   return () => {
     source?.close()
     clearTimeout(timer)
+    clearTimeout(midnight)
     clearTimeout(flush)
     set('connecting')
   }

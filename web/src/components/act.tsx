@@ -129,8 +129,8 @@ export const hoursOf = (form: FormData): number => Number(form.get('hours'))
 
 type Which = 'security' | 'all' | 'names'
 
-// Install asks for updates to be planned: nothing is installed before the plan is approved.
-export function Install({ on, names, close }: { on: Targets; names?: string[]; close: () => void }) {
+// Install asks for updates to be planned: nothing is installed before the plan is approved. The children say why, where that is known.
+export function Install({ on, names, children, close }: { on: Targets; names?: string[]; children?: ReactNode; close: () => void }) {
   const [which, setWhich] = useState<Which>(names ? 'names' : 'security')
   const make = useStart(on)
   function submit(e: FormEvent<HTMLFormElement>) {
@@ -151,6 +151,7 @@ export function Install({ on, names, close }: { on: Targets; names?: string[]; c
   )
   return (
     <Dialog title={`Install updates on ${whom(on)}`} close={close}>
+      {children}
       <Whom on={on} ask="install" />
       <form onSubmit={submit}>
         <fieldset>

@@ -19,7 +19,7 @@ export function Time({ at }: { at: string | undefined }) {
 }
 
 // signs stand beside a state's word, for who does not see its colour.
-const signs: Record<string, string> = { unknown: '?', security: '!', outdated: '↑', current: '✓', waiting: '…', running: '▸', back: '↶', cancelled: '–' }
+const signs: Record<string, string> = { unknown: '?', security: '!', outdated: '↑', current: '✓', waiting: '…', running: '▸', back: '↶', cancelled: '–', act: '!', window: '↑', routine: '·', track: '–' }
 
 export function State({ of, children }: { of: string; children?: ReactNode }) {
   return (
@@ -110,6 +110,20 @@ export function Choice({ name, label, choices }: { name: string; label: string; 
         </button>
       ))}
     </div>
+  )
+}
+
+// Pick is a parameter of the address that is one of many.
+export function Pick({ name, label, choices }: { name: string; label: string; choices: [value: string, text: string][] }) {
+  const [value, set] = useParam(name)
+  return (
+    <select aria-label={label} value={choices.some(([v]) => v === value) ? value : ''} onChange={(e) => set(e.target.value)}>
+      {choices.map(([v, text]) => (
+        <option key={v} value={v}>
+          {text}
+        </option>
+      ))}
+    </select>
   )
 }
 

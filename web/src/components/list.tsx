@@ -15,8 +15,9 @@ export type Column<T> = {
   cell: (row: T) => ReactNode
   // number sets it to the right.
   number?: boolean
-  // sort is the parameter that sorts by it.
+  // sort is the parameter that sorts by it; oneWay where the other way round makes no sense.
   sort?: string
+  oneWay?: boolean
   // header stands at the top in place of the head's text.
   header?: ReactNode
 }
@@ -83,7 +84,7 @@ export function List<T>({ label, asked, columns: own, id, empty, choose }: Props
         <div className="row head" role="row" style={{ gridTemplateColumns: template }} aria-rowindex={1}>
           {columns.map((c) => (
             <div key={c.head} role="columnheader" className={c.number ? 'cell number' : 'cell'}>
-              {c.header ?? (c.sort ? <Sort by={c.sort}>{c.head}</Sort> : c.head)}
+              {c.header ?? (c.sort ? <Sort by={c.sort} oneWay={c.oneWay}>{c.head}</Sort> : c.head)}
             </div>
           ))}
         </div>
@@ -115,12 +116,13 @@ const Row = memo(function Row<T>({ row, index, at, columns, template, measure }:
   )
 }) as <T>(props: RowProps<T>) => ReactNode
 
-// Sort turns the order of a list by a column, and back.
-function Sort({ by, children }: { by: string; children: ReactNode }) {
+// Sort turns the order of a list by a column, and back; one way, it puts the usual order back.
+function Sort({ by, oneWay, children }: { by: string; oneWay?: boolean | undefined; children: ReactNode }) {
   const [sort, set] = useParam('sort')
+  const next = oneWay ? (sort === by ? '' : by) : sort === `-${by}` ? by : `-${by}`
   const is = sort === by ? 'up' : sort === `-${by}` ? 'down' : ''
   return (
-    <button className="sort" onClick={() => set(is === 'down' ? by : `-${by}`)} title={`Sort by ${by}`}>
+    <button className="sort" onClick={() => set(next)} title={`Sort by ${by}`}>
       {children}
       <span aria-hidden="true">{is === 'up' ? ' ▲' : is === 'down' ? ' ▼' : ''}</span>
     </button>

@@ -60,7 +60,7 @@ function Finder({ pages, close }: { pages: [path: string, text: string][]; close
         aria-expanded={list.length > 0}
         aria-controls={id}
         aria-activedescendant={list[at] ? `${id}-${at}` : undefined}
-        placeholder="A page, host, update, image or package"
+        placeholder="A page, host, update, CVE, image or package"
         autoFocus
         maxLength={200}
         value={text}

@@ -2,10 +2,11 @@
 import type { Filter } from '../../core/queries.ts'
 
 const filters = {
-  '/hosts': ['q', 'state', 'label', 'reboot', 'restart', 'sort'],
+  '/hosts': ['q', 'state', 'label', 'reboot', 'restart', 'support', 'sort'],
   '/updates': ['q', 'source', 'kind', 'security', 'blocked', 'sort'],
   '/images': ['q', 'answer'],
   '/packages': ['prefix'],
+  '/vulnerabilities': ['search', 'bucket', 'exploited', 'severity', 'fix', 'group', 'suppressed'],
 }
 
 export function filterOf(path: keyof typeof filters, params: URLSearchParams): Filter {

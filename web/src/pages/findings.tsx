@@ -3,11 +3,14 @@ import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import { bytes, count, plain } from '../../core/format.ts'
 import type { Caller, Finding, Host, Update } from '../../core/types.ts'
+import { buckets } from '../../core/flaws.ts'
 import { forbids } from '../../core/work.ts'
 import { ask } from '../api.ts'
 import { Install, target, useStart } from '../components/act.tsx'
+import { Reasons } from '../components/advice.tsx'
 import { Empty, Failed, Loading, Marks, Step, Time } from '../components/bits.tsx'
 import { Box, type Chosen, useAll, useChosen } from '../components/choose.tsx'
+import { Advised } from '../components/flaws.tsx'
 import { may } from '../who.ts'
 
 export function Findings({ host, me }: { host: Host; me: Caller }) {
@@ -34,6 +37,13 @@ export function Findings({ host, me }: { host: Host; me: Caller }) {
 
 const rank = (u: Update) => (u.security ? 0 : u.blocked ? 2 : 1)
 
+// byPriority puts what is to be installed first first: as advisories say, and without them what is for security.
+const byPriority = (a: Update, b: Update) => place(a) - place(b) || rank(a) - rank(b)
+const place = (u: Update) => {
+  const at = u.advice ? buckets.indexOf(u.advice.bucket) : -1
+  return at < 0 ? buckets.length : at
+}
+
 const key = (u: Update) => `${u.source} ${u.name} ${u.arch} ${u.kind ?? ''} ${u.level ?? ''}`
 
 // Selected installs the updates that are chosen, on this host.
@@ -54,7 +64,11 @@ function Selected({ host, chosen }: { host: Host; chosen: Chosen<Update> }) {
           Install them…
         </button>
       </span>
-      {open && <Install on={{ hosts: [target(host)] }} names={[...new Set(all.map((u) => u.name))]} close={() => setOpen(false)} />}
+      {open && (
+        <Install on={{ hosts: [target(host)] }} names={[...new Set(all.map((u) => u.name))]} close={() => setOpen(false)}>
+          <Reasons of={all} />
+        </Install>
+      )}
     </div>
   )
 }
@@ -79,7 +93,8 @@ function Hold({ host, update: u }: { host: Host; update: Update }) {
 const holds = ['apt']
 
 function Source({ finding: f, host, chosen }: { finding: Finding; host: Host; chosen?: Chosen<Update> }) {
-  const updates = [...f.updates].sort((a, b) => rank(a) - rank(b))
+  const updates = [...f.updates].sort(byPriority)
+  const advised = updates.some((u) => u.advice)
   const odd = f.checks.filter((c) => c.answer !== 'current' && c.answer !== 'update')
   const answer = f.state !== 'ok' ? (updates.length ? `unknown, at least ${count(updates.length, 'update')}` : 'unknown') : updates.length ? count(updates.length, 'update') : 'up to date'
   return (
@@ -107,6 +122,7 @@ function Source({ finding: f, host, chosen }: { finding: Finding; host: Host; ch
                 )}
                 <th>{f.checks.length ? 'Image' : 'Package'}</th>
                 <th>Update</th>
+                {advised && <th>Priority</th>}
                 <th>About</th>
                 <th className="number">Size</th>
                 {chosen && holds.includes(f.source) && (
@@ -130,6 +146,11 @@ function Source({ finding: f, host, chosen }: { finding: Finding; host: Host; ch
                   <td>
                     <Step update={u} />
                   </td>
+                  {advised && (
+                    <td>
+                      <Advised of={u.advice} />
+                    </td>
+                  )}
                   <td>
                     <Marks update={u} /> {u.blocked_because && <small>{plain(u.blocked_because)}</small>} {u.note && <small>{plain(u.note)}</small>}
                   </td>

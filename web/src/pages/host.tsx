@@ -1,5 +1,5 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
-import { type FormEvent, useState } from 'react'
+import { type FormEvent, lazy, useState } from 'react'
 import { told } from '../../core/client.ts'
 import { labelText, number, plain, readLabels } from '../../core/format.ts'
 import type { Caller, Host as HostType, Job, Order } from '../../core/types.ts'
@@ -12,6 +12,8 @@ import { Progress } from '../components/progress.tsx'
 import { Link, go, useParam } from '../router.tsx'
 import { may } from '../who.ts'
 import { Findings } from './findings.tsx'
+
+const HostFlaws = lazy(() => import('./vulnerabilities.tsx').then((m) => ({ default: m.HostFlaws })))
 
 export function Host({ id, me }: { id: string; me: Caller }) {
   const host = useQuery(ask.host(id))
@@ -35,10 +37,16 @@ export function Host({ id, me }: { id: string; me: Caller }) {
           {plain(b)}
         </p>
       ))}
+      {h.support?.unsupported && (
+        <p className="note bad">
+          <State of="security">Out of support</State> {plain(h.support.words)}
+        </p>
+      )}
       {h.facts.reboot.needed === 'yes' && <p className="note">A reboot is needed: {plain(h.facts.reboot.because.join(', '))}</p>}
       {h.facts.restart.needed === 'yes' && <p className="note">Services to restart: {plain(h.facts.restart.services.map((s) => s.name).join(', '))}</p>}
-      <Choice name="tab" label="About this host" choices={[['', 'Updates'], ['jobs', 'Jobs'], ['packages', `Packages ${number(h.packages)}`], ['containers', `Containers ${h.containers}`], ['history', 'History'], ['facts', 'Facts']]} />
+      <Choice name="tab" label="About this host" choices={[['', 'Updates'], ['vulnerabilities', `Vulnerabilities ${number(vulnerable(h))}`], ['jobs', 'Jobs'], ['packages', `Packages ${number(h.packages)}`], ['containers', `Containers ${h.containers}`], ['history', 'History'], ['facts', 'Facts']]} />
       {tab === '' && <Findings host={h} me={me} />}
+      {tab === 'vulnerabilities' && <HostFlaws host={id} unknown={h.vulnerable_unknown} me={me} />}
       {tab === 'jobs' && <Jobs id={id} />}
       {tab === 'packages' && <Packages id={id} />}
       {tab === 'containers' && <Containers id={id} />}
@@ -47,6 +55,9 @@ export function Host({ id, me }: { id: string; me: Caller }) {
     </>
   )
 }
+
+// vulnerable counts what the host has, whenever it is to be mended.
+const vulnerable = (h: HostType) => Object.values(h.vulnerable).reduce((n, m) => n + m, 0)
 
 type Act = '' | 'install' | 'restart' | 'reboot' | 'repair'
 
@@ -230,6 +241,7 @@ function About({ host: h, me }: { host: HostType; me: Caller }) {
       <Facts
         rows={[
           ['System', h.facts.os],
+          ['Supported', h.support?.words ?? 'not known'],
           ['Kernel', h.facts.kernel],
           ['Architecture', h.facts.arch],
           ['Virtualisation', h.facts.virtualisation],

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { plain } from '../../core/format.ts'
+import { number, plain } from '../../core/format.ts'
 import type { Caller, Host } from '../../core/types.ts'
 import { ask } from '../api.ts'
 import { Acts, target } from '../components/act.tsx'
@@ -32,15 +32,33 @@ const columns: Column<Host>[] = [
     cell: (h) => (
       <>
         <State of={h.state} />
+        {h.support?.unsupported && (
+          <span className="tag loud" title={plain(h.support.words)}>
+            out of support
+          </span>
+        )}
         {h.because.length > 0 && <small>{plain(h.because.join('; '))}</small>}
       </>
     ),
   },
+  { head: 'Vulnerable', width: '8rem', number: true, cell: (h) => <Vulnerable of={h} /> },
   { head: 'Security', width: '6.5rem', number: true, sort: 'security', cell: (h) => <Count of={h.security} /> },
   { head: 'Updates', width: '6.5rem', number: true, sort: 'updates', cell: (h) => <Count of={h.updates} /> },
   { head: 'System', width: 'minmax(8rem, 1.4fr)', cell: (h) => <span className="quiet">{plain(h.facts.os)}</span> },
   { head: 'Seen', width: '7.5rem', sort: 'seen', cell: (h) => <Time at={h.seen_at} /> },
 ]
+
+// Vulnerable says how much a host has that counts, and how much of that must be mended now.
+function Vulnerable({ of: h }: { of: Host }) {
+  const all = Object.values(h.vulnerable).reduce((n, m) => n + m, 0)
+  const now = h.vulnerable['act now'] ?? 0
+  return (
+    <>
+      {h.vulnerable_unknown ? <State of="unknown">{all > 0 ? `at least ${number(all)}` : 'unknown'}</State> : <Count of={all} />}
+      {now > 0 && <small>{number(now)} act now</small>}
+    </>
+  )
+}
 
 const id = (h: Host) => h.id
 const name = (h: Host) => plain(h.facts.name)
@@ -70,6 +88,7 @@ export function Hosts({ me }: { me: Caller }) {
         <Choice name="state" label="State" choices={[['', 'All'], ['unknown', 'Unknown'], ['security', 'Security'], ['outdated', 'Outdated'], ['current', 'Current']]} />
         <Search name="label" label="Label query" placeholder="env=prod,role!=db" />
         <ByGroup />
+        <Choice name="support" label="Support" choices={[['', 'Any release'], ['ended', 'Out of support']]} />
         {(params.get('reboot') || params.get('restart')) && <Choice name={params.get('reboot') ? 'reboot' : 'restart'} label="Needs" choices={[['', 'All'], ['yes', params.get('reboot') ? 'To reboot' : 'To restart']]} />}
       </div>
       <List

@@ -3,8 +3,10 @@ import { count, number } from '../../core/format.ts'
 import type { Summary } from '../../core/types.ts'
 import { ask } from '../api.ts'
 import { Empty, Failed, Loading, State, Title, useTitle } from '../components/bits.tsx'
+import { listed } from '../components/flaws.tsx'
 import { Link } from '../router.tsx'
 import { Trend } from './trend.tsx'
+import { Urgent } from './urgent.tsx'
 
 // ages says for how long security updates are pending.
 function ages(s: Summary): string {
@@ -29,6 +31,7 @@ function attention(s: Summary): Line[] {
     { n: s.states['unknown'] ?? 0, state: 'unknown', text: `${count(s.states['unknown'] ?? 0, 'host')} unknown`, detail: 'silent, or could not look: they may be worse than what is known', href: '/hosts?state=unknown' },
     { n: s.clones, state: 'unknown', text: `${count(s.clones, 'identity', 'identities')} used by two machines`, detail: 'a copied disk: let one of them join anew', href: '/hosts?state=unknown' },
     { n: s.security, state: 'security', text: `${count(s.security, 'security update')}`, detail: ages(s), href: '/updates?security=true&sort=first_seen' },
+    { n: s.vulnerabilities['this window'] ?? 0, state: 'security', text: `${count(s.vulnerabilities['this window'] ?? 0, 'vulnerability', 'vulnerabilities')} for this window`, detail: 'likely to be exploited, or bad, or nobody has said how bad', href: listed({ bucket: 'this window' }) },
     { n: s.jobs.failed, state: 'security', text: `${count(s.jobs.failed, 'job')} not as wanted`, detail: 'within a day: failed, rolled back, expired, or never heard of again', href: '/work?what=jobs&state=failed' },
     { n: s.orders.failed, state: 'security', text: `${count(s.orders.failed, 'scan')} failed`, detail: 'within a day: a host that was asked to look could not', href: '/work?what=scans&state=failed' },
     { n: s.jobs.planned, state: 'outdated', text: `${count(s.jobs.planned, 'plan')} to approve`, detail: 'nothing is installed before', href: '/work?what=jobs&state=planned' },
@@ -81,6 +84,7 @@ export function Overview() {
           of <Link href="/hosts">{count(s.hosts, 'host')}</Link>
         </li>
       </ul>
+      <Urgent />
       {lines.length === 0 ? (
         <p>{count(s.hosts, 'host')}, all up to date, and none unknown.</p>
       ) : (

@@ -5,6 +5,7 @@ import { count, plain } from '../../core/format.ts'
 import type { Offer, OnHost } from '../../core/types.ts'
 import { ask } from '../api.ts'
 import { afterOf, Afters, hoursOf, Install, most, Patience, start, type Target } from '../components/act.tsx'
+import { Reasons } from '../components/advice.tsx'
 import { Failed } from '../components/bits.tsx'
 import { Answers, Dialog } from '../components/dialog.tsx'
 import { go } from '../router.tsx'
@@ -63,7 +64,11 @@ export function InstallThese({ offers }: { offers: Offer[] }) {
       <button className="main" disabled={many || read.isPending} onClick={() => read.mutate()}>
         {read.isPending ? 'Looking who has them…' : 'Install them…'}
       </button>
-      {parts?.length === 1 && <Install on={{ hosts: parts[0]?.hosts ?? [] }} names={parts[0]?.names} close={() => setParts(undefined)} />}
+      {parts?.length === 1 && (
+        <Install on={{ hosts: parts[0]?.hosts ?? [] }} names={parts[0]?.names} close={() => setParts(undefined)}>
+          <Reasons of={offers.map((o) => o.update)} />
+        </Install>
+      )}
       {parts && parts.length !== 1 && <InstallParts parts={parts} close={() => setParts(undefined)} />}
     </>
   )

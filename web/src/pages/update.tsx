@@ -4,6 +4,7 @@ import { bytes, count, number, plain, short } from '../../core/format.ts'
 import type { Caller, Offer, OnHost, Update as UpdateType } from '../../core/types.ts'
 import { ask } from '../api.ts'
 import { Install, most, type Target } from '../components/act.tsx'
+import { Advice, Reasons } from '../components/advice.tsx'
 import { Empty, Export, Facts, Failed, Loading, Marks, Step, Time, Title, useTitle } from '../components/bits.tsx'
 import { Bar, useChosen } from '../components/choose.tsx'
 import { type Column, List } from '../components/list.tsx'
@@ -115,11 +116,13 @@ export function Update({ id, me }: { id: number; me: Caller }) {
       <p className="quiet">
         {plain(u.summary)} {u.origin && `From ${plain(u.origin)}.`} {bytes(u.size)} · on {count(o.hosts, 'host')}, the first time <Time at={o.first_seen} />
       </p>
+      {u.advice && <Advice of={u.advice} />}
       {u.kind && <ImageDetails update={u} />}
+      {u.advice && <h2>Hosts</h2>}
       <List label="Hosts that have it on offer" asked={ask.updateHosts(id)} columns={onHosts} id={hostID} choose={choose} empty={<Empty>No host has it on offer any more.</Empty>} />
       {choose && (
         <Bar chosen={chosen} one="host" asked={ask.updateHosts(id)} id={hostID}>
-          {(rows) => <InstallOn hosts={unique(rows.map(asTarget))} name={u.name} />}
+          {(rows) => <InstallOn hosts={unique(rows.map(asTarget))} update={u} />}
         </Bar>
       )}
     </>
@@ -127,7 +130,7 @@ export function Update({ id, me }: { id: number; me: Caller }) {
 }
 
 // InstallOn installs one update on the hosts that are chosen.
-function InstallOn({ hosts, name }: { hosts: Target[]; name: string }) {
+function InstallOn({ hosts, update }: { hosts: Target[]; update: UpdateType }) {
   const [open, setOpen] = useState(false)
   return (
     <>
@@ -135,7 +138,11 @@ function InstallOn({ hosts, name }: { hosts: Target[]; name: string }) {
       <button className="main" disabled={hosts.length > most} onClick={() => setOpen(true)}>
         Install it…
       </button>
-      {open && <Install on={{ hosts }} names={[name]} close={() => setOpen(false)} />}
+      {open && (
+        <Install on={{ hosts }} names={[update.name]} close={() => setOpen(false)}>
+          <Reasons of={[update]} />
+        </Install>
+      )}
     </>
   )
 }
@@ -151,7 +158,11 @@ function InstallEverywhere({ offer: o }: { offer: Offer }) {
       <button className="main" disabled={read.isPending || o.hosts > most} title={o.hosts > most ? `At most ${number(most)} hosts at once: choose some below` : undefined} onClick={() => read.mutate()}>
         Install on {count(o.hosts, 'host')}…
       </button>
-      {on && <Install on={{ hosts: on }} names={[o.update.name]} close={() => setOn(undefined)} />}
+      {on && (
+        <Install on={{ hosts: on }} names={[o.update.name]} close={() => setOn(undefined)}>
+          <Reasons of={[o.update]} />
+        </Install>
+      )}
     </>
   )
 }

@@ -4,6 +4,7 @@ import type { Caller, Offer } from '../../core/types.ts'
 import { ask } from '../api.ts'
 import { Choice, Export, Empty, Marks, Search, Step, Time, Title, useTitle } from '../components/bits.tsx'
 import { Bar, useChosen } from '../components/choose.tsx'
+import { Advised } from '../components/flaws.tsx'
 import { type Column, List } from '../components/list.tsx'
 import { Link, useLocation } from '../router.tsx'
 import { may } from '../who.ts'
@@ -24,7 +25,8 @@ const columns: Column<Offer>[] = [
     ),
   },
   { head: 'Version', width: 'minmax(14rem, 2fr)', cell: (o) => <Step update={o.update} /> },
-  { head: 'About', width: 'minmax(7rem, 1fr)', cell: (o) => <Marks update={{ ...o.update, blocked: o.blocked ? `blocked on ${o.blocked}` : '' }} /> },
+  { head: 'Priority', width: 'minmax(13rem, 2fr)', sort: 'priority', oneWay: true, cell: (o) => <Advised of={o.update.advice} /> },
+  { head: 'About', width: 'minmax(6rem, 1fr)', cell: (o) => <Marks update={{ ...o.update, blocked: o.blocked ? `blocked on ${o.blocked}` : '' }} /> },
   { head: 'Hosts', width: '6rem', number: true, sort: 'hosts', cell: (o) => number(o.hosts) },
   { head: 'Since', width: '7.5rem', sort: 'first_seen', cell: (o) => <Time at={o.first_seen} /> },
 ]

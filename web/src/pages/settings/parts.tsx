@@ -11,15 +11,15 @@ export function useDo<T, R>(key: string, work: (what: T) => Promise<R>) {
 
 type Asked<T> = { queryKey: unknown[]; queryFn: () => Promise<{ items: T[] }> }
 
-// Table is a short list with its states.
-export function Table<T>({ asked, head, row, empty }: { asked: Asked<T>; head: string[]; row: (item: T) => ReactNode; empty: string }) {
+// Table is a short list with its states. As cards it has its cells below each other on a small screen.
+export function Table<T>({ asked, head, row, empty, cards }: { asked: Asked<T>; head: string[]; row: (item: T) => ReactNode; empty: string; cards?: boolean }) {
   const { data, error, refetch } = useQuery(asked)
   if (error && !data) return <Failed error={error} again={() => void refetch()} />
   if (!data) return <Loading />
   if (data.items.length === 0) return <Empty small>{empty}</Empty>
   return (
     <div className="scroll" tabIndex={0} role="region" aria-label={head[0]}>
-      <table>
+      <table className={cards ? 'cards' : undefined}>
         <thead>
           <tr>
             {head.map((h) => (

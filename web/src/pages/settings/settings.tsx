@@ -2,6 +2,7 @@ import type { Caller } from '../../../core/types.ts'
 import { Choice, Title, useTitle } from '../../components/bits.tsx'
 import { useParam } from '../../router.tsx'
 import { may } from '../../who.ts'
+import { Advisories } from './advisories.tsx'
 import { Groups } from './groups.tsx'
 import { Keys } from './keys.tsx'
 import { Server } from './server.tsx'
@@ -15,6 +16,7 @@ export function Settings({ me }: { me: Caller }) {
   const choices: [string, string][] = [
     ['', 'You'],
     ['groups', 'Groups'],
+    ['advisories', 'Advisories'],
     ['server', 'Server'],
   ]
   if (may(me, 'administer')) choices.push(['users', 'Users'], ['keys', 'API keys'], ['tokens', 'Tokens'])
@@ -24,6 +26,7 @@ export function Settings({ me }: { me: Caller }) {
       <Choice name="tab" label="Settings" choices={choices} />
       {tab === '' && <You me={me} />}
       {tab === 'groups' && <Groups me={me} />}
+      {tab === 'advisories' && <Advisories me={me} />}
       {tab === 'server' && <Server />}
       {tab === 'users' && <Users />}
       {tab === 'keys' && <Keys />}
