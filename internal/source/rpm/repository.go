@@ -23,6 +23,8 @@ import (
 type Repository struct {
 	ID  string
 	Dir string
+	// Name is what it is called for people; empty where that is not known.
+	Name string
 }
 
 const (

@@ -137,13 +137,13 @@ func TestAdvisoriesAreReadAsRepositoriesCompressThem(t *testing.T) {
 	write("torn", index("torn"), []byte(updateinfo[:300]))
 	write("html", "<html></html>", nil)
 	for _, name := range []string{"gz", "zst", "plain"} {
-		a, at, err := ReadAdvisories(context.Background(), m, []Repository{{name, "/" + name}, {"none", "/none"}})
+		a, at, err := ReadAdvisories(context.Background(), m, []Repository{{ID: name, Dir: "/" + name}, {ID: "none", Dir: "/none"}})
 		if err != nil || len(a.Between(pkg("a-1.0-1.noarch"), "1.2-1")) != 2 || !slices.Equal(a.Without, []string{"none"}) || at.IsZero() {
 			t.Errorf("%s: %v, %v, %v", name, a, at, err)
 		}
 	}
 	for _, name := range []string{"torn", "html", "absent"} {
-		if _, _, err := ReadAdvisories(context.Background(), m, []Repository{{name, "/" + name}}); err == nil {
+		if _, _, err := ReadAdvisories(context.Background(), m, []Repository{{ID: name, Dir: "/" + name}}); err == nil {
 			t.Errorf("%s: no word that it cannot be read", name)
 		}
 	}

@@ -45,6 +45,11 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 		if got := sourcetest.Updates(l.Sorted()); got != strings.Replace(want, "→1.5-1.el9", "→1.5-1.el9 (held)", 1) {
 			t.Error(got)
 		}
+		for _, u := range l.Finding(s).Updates {
+			if u.Origin != "updates" {
+				t.Errorf("%s is from %q", u.Name, u.Origin)
+			}
+		}
 		if held, err := s.Held(l.Machine()); err != nil || !slices.Equal(held, []string{"toy-held"}) {
 			t.Errorf("held: %v, %v", held, err)
 		}

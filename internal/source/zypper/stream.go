@@ -33,6 +33,7 @@ type stream struct {
 	} `xml:"locks>lock"`
 	Repositories []struct {
 		Alias   string `xml:"alias,attr"`
+		Name    string `xml:"name,attr"`
 		Enabled string `xml:"enabled,attr"`
 	} `xml:"repo-list>repo"`
 	Found []struct {

@@ -120,7 +120,19 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	f := fleet.Finding{AsOf: asOf, Updates: offers.offered(newest)}
 	hidden, err := s.hidden(ctx, m, newest)
 	problem = errors.Join(problem, missing, err)
+	lay(&f, hidden, repositories)
+	rpm.Judge(m, &f, installed, advisories, nil)
+	rpm.Leave(m, &f)
+	err = s.keptBack(ctx, m, &f)
+	return f, errors.Join(problem, err, rpm.Stale(asOf, m.Now()))
+}
+
+// lay adds what zypper hides to what it lists. A search says what a repository is called, and all else which it is.
+func lay(f *fleet.Finding, hidden []fleet.Update, repositories []rpm.Repository) {
 	for _, u := range hidden {
+		if i := slices.IndexFunc(repositories, func(r rpm.Repository) bool { return r.Name == u.Origin }); i >= 0 {
+			u.Origin = fleet.Plain(repositories[i].ID)
+		}
 		same := slices.IndexFunc(f.Updates, func(o fleet.Update) bool { return o.Name == u.Name && o.Arch == u.Arch })
 		if same < 0 {
 			f.Updates = append(f.Updates, u)
@@ -128,10 +140,6 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 			f.Updates[same].Blocked, f.Updates[same].BlockedBecause = u.Blocked, u.BlockedBecause
 		}
 	}
-	rpm.Judge(m, &f, installed, advisories, nil)
-	rpm.Leave(m, &f)
-	err = s.keptBack(ctx, m, &f)
-	return f, errors.Join(problem, err, rpm.Stale(asOf, m.Now()))
 }
 
 // repositories gives those that are enabled and were fetched; what was not is an error.
@@ -150,7 +158,7 @@ func (s Source) repositories(ctx context.Context, m *machine.Machine) ([]rpm.Rep
 		case err != nil:
 			missing = append(missing, fleet.Plain(r.Alias))
 		default:
-			list = append(list, rpm.Repository{ID: r.Alias, Dir: dir})
+			list = append(list, rpm.Repository{ID: r.Alias, Dir: dir, Name: fleet.Plain(r.Name)})
 		}
 	}
 	switch {

@@ -34,7 +34,7 @@ type Kit struct {
 func repositories(place string) string {
 	var text strings.Builder
 	for _, r := range [][2]string{{"base", "1"}, {"updates", "1"}, {"later", "0"}} {
-		text.WriteString("[" + r[0] + "]\nname=" + r[0] + "\nbaseurl=" + place + "/" + r[0] + "\nenabled=" + r[1] + "\ngpgcheck=0\n")
+		text.WriteString("[" + r[0] + "]\nname=The " + r[0] + "\nbaseurl=" + place + "/" + r[0] + "\nenabled=" + r[1] + "\ngpgcheck=0\n")
 	}
 	return text.String()
 }
