@@ -1255,6 +1255,7 @@ export interface components {
         Build: {
             ecosystem?: string;
             from: string;
+            module?: string;
             package: string;
             to: string;
         };
@@ -1419,6 +1420,7 @@ export interface components {
             as_of?: string;
             because: string;
             checks: components["schemas"]["Check"][];
+            notes?: string[];
             remedy: string;
             /** Format: date-time */
             scanned_at: string;
@@ -1444,6 +1446,7 @@ export interface components {
             severity?: string;
             severity_by?: string;
             suppressed?: components["schemas"]["Suppressed"];
+            wont_fix?: boolean;
         };
         Gone: {
             /** Format: date-time */
@@ -1800,6 +1803,15 @@ export interface components {
             /** @enum {string} */
             role: "viewer" | "operator" | "admin";
         };
+        Notice: {
+            by?: string;
+            cves?: string[];
+            fixed_in?: string;
+            id: string;
+            reboot?: boolean;
+            security: boolean;
+            severity?: string;
+        };
         Offer: {
             /** Format: int64 */
             blocked: number;
@@ -1940,6 +1952,8 @@ export interface components {
         };
         Package: {
             arch: string;
+            ecosystem?: string;
+            module?: string;
             name: string;
             source: string;
             source_package?: string;
@@ -2241,6 +2255,7 @@ export interface components {
             level?: string;
             name: string;
             note?: string;
+            notices?: components["schemas"]["Notice"][];
             origin: string;
             platform?: string;
             release_notes?: string;
