@@ -1631,6 +1631,7 @@ export interface components {
             as_of?: string;
             because: string;
             checks: components["schemas"]["Check"][];
+            notes?: string[];
             remedy: string;
             /** Format: date-time */
             scanned_at: string;

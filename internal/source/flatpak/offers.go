@@ -318,8 +318,10 @@ func (s Source) keep(m *machine.Machine, i installation, a answer) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // anybody may look at what is on offer for the system
-		return err
+	for _, d := range []string{filepath.Dir(dir), dir} { // whatever our umask is
+		if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // anybody may look at what is on offer for the system
+			return err
+		}
 	}
 	mode := fs.FileMode(0o644)
 	if i.option == "--user" {

@@ -224,6 +224,9 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	if len(silent) > 0 {
 		f.SecurityUnknown = "the makers of some firmware do not say what it mends: " + strings.Join(silent, ", ")
 	}
+	if len(f.Updates) == 0 && !slices.ContainsFunc(all, func(d device) bool { return slices.Contains(d.Flags, "updatable") }) {
+		return f, nil // whatever firmware there is, none of it is for this machine
+	}
 	f.AsOf, err = fetched(ctx, m)
 	return f, err
 }

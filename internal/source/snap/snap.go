@@ -221,7 +221,8 @@ func (s Source) offers(ctx context.Context, m *machine.Machine, list []snap, ane
 	if err := check(a.Offers); err != nil {
 		return a, err
 	}
-	return a, s.keep(a)
+	_ = s.keep(a) // without it the store is asked again
+	return a, nil
 }
 
 func sameRevisions(a, b map[string]string) bool {

@@ -100,6 +100,8 @@ func TestTheStoreIsAskedOnceAnHourUnlessSomethingHasChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	asks(6)
+	s.StateDir = filepath.Join(s.StateDir, answerFile, "no folder")
+	asks(7) // what cannot be kept is known all the same
 }
 
 func TestExactlyThePlannedRevisionIsAskedForAndTakenBack(t *testing.T) {
