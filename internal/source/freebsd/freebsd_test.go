@@ -97,6 +97,7 @@ func TestWhereTheBaseSystemIsPackagesTheyArePkgs(t *testing.T) {
 	if p := plan(t, s, fleet.Selection{All: true}); len(p.Changes) != 0 {
 		t.Errorf("%+v", p)
 	}
+	refused(t, s, fleet.Selection{Names: []string{"FreeBSD-runtime"}}, "no update of")
 }
 
 func TestAPlanIsWhatIsReady(t *testing.T) {

@@ -22,8 +22,13 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	p.Restart.Because = "which services run files of the base system cannot be seen on FreeBSD"
 	p.Free = source.Free(m, workDir(m), "/usr", "/boot")
 	switch {
-	case sel.Mend, packaged(ctx, m):
-		return p, nil // what is begun, a repair goes on with; packages are pkg's
+	case sel.Mend:
+		return p, nil // what is begun, a repair goes on with
+	case packaged(ctx, m):
+		if len(sel.Names) > 0 {
+			return p, source.NotOnOffer(sel.Names, "") // they are pkg's
+		}
+		return p, nil
 	case len(sel.Back) > 0:
 		return p, s.back(ctx, m, &p)
 	}

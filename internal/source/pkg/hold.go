@@ -94,6 +94,9 @@ func (s Source) Repair(ctx context.Context, m *machine.Machine, w source.Work) (
 	if err != nil {
 		return o, err
 	}
+	if err := w.Write(m, beforeFile, before); err != nil { // who is killed is settled by it
+		return o, err
+	}
 	code, err := w.Carry(m, machine.Command{Name: "pkg", Args: []string{"check", "-dya"}})
 	if err != nil {
 		return o, err

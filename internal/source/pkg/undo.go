@@ -47,6 +47,7 @@ func keep(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) 
 			fmt.Fprintf(w.Log, "%s %s could not be put aside: an undo of this job will lack it\n", c.Name, c.From)
 		}
 	}
+	source.PruneKept(m, nil)
 	return nil
 }
 
