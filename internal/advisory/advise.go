@@ -1,10 +1,10 @@
 package advisory
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +33,7 @@ func (a Advisor) Advise(scan *fleet.Scan) {
 		for j := range scan.Findings[i].Updates {
 			u := &scan.Findings[i].Updates[j]
 			var err error
-			u.Advice, err = a.update(scan.Host, *u)
+			u.Advice, err = a.Update(scan.Host, *u)
 			if err != nil {
 				problems = appendNew(problems, err.Error())
 			}
@@ -61,7 +61,7 @@ func (a Advisor) lacks(uncovered map[string]bool) []string {
 		return []string{"no advisory data"}
 	}
 	for e := range uncovered {
-		words = append(words, "no advisory data about "+e)
+		words = append(words, noData(e))
 	}
 	slices.Sort(words)
 	for _, f := range a.shelf.Feeds() {
@@ -83,30 +83,33 @@ func (a Advisor) lacks(uncovered map[string]bool) []string {
 	return words
 }
 
-// update advises on one update; nil where nothing is known.
-func (a Advisor) update(h fleet.Host, u fleet.Update) (*fleet.Advice, error) {
+// Update advises on one update of a host; nil where nothing is known.
+func (a Advisor) Update(h fleet.Host, u fleet.Update) (*fleet.Advice, error) {
 	advice := &fleet.Advice{Mends: []fleet.Flaw{}, Remains: []fleet.Flaw{}}
 	covered := u.Build != nil && u.Build.Ecosystem != "" && a.shelf.covers(u.Build.Ecosystem)
+	told := slices.ContainsFunc(u.Notices, isSecurity)
 	switch {
-	case u.Build == nil || !covered && u.Claims == nil:
+	case covered:
+	case !told && (u.Build == nil || u.Claims == nil):
 		return nil, nil
-	case !covered && u.Build.Ecosystem == "":
-		advice.Unknown = "it is not the distribution's own, so no feed speaks of it"
-	case !covered:
-		advice.Unknown = "no advisory data about " + u.Build.Ecosystem
+	case u.Build != nil && u.Build.Ecosystem != "":
+		advice.Unknown = noData(u.Build.Ecosystem)
+	case !told:
+		advice.Unknown = notOwn
 	}
 	if why := apart(h, u); why != "" {
 		advice.Bucket, advice.Because = fleet.Track, why
 		return advice, nil
 	}
 	err := a.compare(u, covered, advice)
+	notices(u, advice)
 	a.claims(u, covered, advice)
 	for _, list := range [][]fleet.Flaw{advice.Mends, advice.Remains} {
 		for i := range list {
-			err = errors.Join(err, a.enrich(&list[i]))
-			a.suppress(&list[i], u)
+			err = errors.Join(err, a.Enrich(&list[i]))
+			a.suppress(&list[i], goesBy(u)...)
 		}
-		slices.SortStableFunc(list, compareFlaws)
+		slices.SortStableFunc(list, fleet.CompareFlaws)
 	}
 	if err != nil {
 		advice.Unknown = fleet.Plain(err.Error())
@@ -134,9 +137,49 @@ func (a Advisor) compare(u fleet.Update, covered bool, advice *fleet.Advice) err
 	return nil
 }
 
+func isSecurity(n fleet.Notice) bool { return n.Security }
+
+// notices adds what the advisories of the update's own manager say: they are the vendor's own, so they go before OSV's records, and what they mend does not remain.
+func notices(u fleet.Update, advice *fleet.Advice) {
+	for _, n := range u.Notices {
+		if !n.Security {
+			continue
+		}
+		ids := n.CVEs
+		if len(ids) == 0 {
+			ids = []string{n.ID}
+		}
+		for _, id := range ids {
+			f := fleet.Flaw{ID: fleet.Plain(id), Evidence: fleet.ByAdvisory, FixedIn: fleet.Plain(n.FixedIn), Severity: fleet.Severity(n.Severity)}
+			if id != n.ID {
+				f.Advisories = []string{fleet.Plain(n.ID)}
+			}
+			if f.Severity != "" {
+				f.SeverityBy = fleet.Plain(cmp.Or(n.By, "vendor"))
+			}
+			is := func(o fleet.Flaw) bool { return o.ID == f.ID }
+			advice.Remains = slices.DeleteFunc(advice.Remains, is)
+			if i := slices.IndexFunc(advice.Mends, is); i >= 0 {
+				f = addFlaw([]fleet.Flaw{f}, advice.Mends[i])[0]
+				advice.Mends[i] = f
+				continue
+			}
+			advice.Mends = append(advice.Mends, f)
+		}
+	}
+}
+
+// goesBy are the names that a suppression may have for what an update is of.
+func goesBy(u fleet.Update) []string {
+	if u.Build == nil {
+		return []string{u.Name}
+	}
+	return []string{u.Name, u.Build.Package}
+}
+
 // claims adds what the changelog alone says. A feed that knows of the flaw, or knows that the installed version has it not, goes before it.
 func (a Advisor) claims(u fleet.Update, covered bool, advice *fleet.Advice) {
-	if u.Claims == nil {
+	if u.Claims == nil || u.Build == nil {
 		return
 	}
 	clear := map[string]bool{}
@@ -153,9 +196,10 @@ func (a Advisor) claims(u fleet.Update, covered bool, advice *fleet.Advice) {
 	}
 }
 
-func (a Advisor) suppress(f *fleet.Flaw, u fleet.Update) {
+// suppress marks a flaw of a package that goes by any of some names, where somebody has decided that it does not count.
+func (a Advisor) suppress(f *fleet.Flaw, names ...string) {
 	for _, s := range a.Suppressions {
-		if s.holds(a.Now) && s.covers(*f, u.Name, u.Build.Package) {
+		if s.holds(a.Now) && s.covers(*f, names...) {
 			f.Suppressed = &fleet.Suppressed{Owner: fleet.Plain(s.Owner), Reason: fleet.Plain(s.Reason), Status: s.Status, Until: s.Until.Time}
 			return
 		}
@@ -171,7 +215,7 @@ func (a Advisor) expired(scan *fleet.Scan) []string {
 		}
 		for _, f := range scan.Findings {
 			for _, u := range f.Updates {
-				if u.Advice != nil && slices.ContainsFunc(slices.Concat(u.Advice.Mends, u.Advice.Remains), func(f fleet.Flaw) bool { return s.covers(f, u.Name, u.Build.Package) }) {
+				if u.Advice != nil && slices.ContainsFunc(slices.Concat(u.Advice.Mends, u.Advice.Remains), func(f fleet.Flaw) bool { return s.covers(f, goesBy(u)...) }) {
 					words = appendNew(words, fmt.Sprintf("the suppression of %s by %s ended on %s", fleet.Plain(s.ID), fleet.Plain(s.Owner), s.Until.Format(time.DateOnly)))
 				}
 			}
@@ -180,82 +224,18 @@ func (a Advisor) expired(scan *fleet.Scan) []string {
 	return words
 }
 
-var (
-	// kernelSource are the source packages of kernels: linux, linux-signed-amd64, linux-aws, linux-meta-hwe-6.8. Others begin in the same way, as
-	// linux-firmware and linux-base.
-	kernelSource = regexp.MustCompile(`^linux(?:-(?:signed|meta|latest))?(?:-[a-z0-9.+-]+)?$`)
-	notKernels   = regexp.MustCompile(`^linux-(?:base|firmware|atm|wlan|doc|ftpd|user-chroot|show-player|minidisc|apfs|support).*`)
-	// kernelPackage is a kernel's image or its modules, with its release or, of one that pulls the newest in, its flavour.
-	kernelPackage = regexp.MustCompile(`^linux-(?:image|modules|modules-extra|image-unsigned)-(.+?)(?:-unsigned|-dbg)?$`)
-	// signedVersion is a version of Debian's signed kernels: that of the kernel, with a plus for the last hyphen.
-	signedVersion = regexp.MustCompile(`^([0-9][0-9.~rc]*)\+([0-9][^+]*)$`)
-	// metaVersion is a version of Ubuntu's packages that pull in a kernel: 6.8.0.31.31 is for 6.8.0-31.31.
-	metaVersion = regexp.MustCompile(`^([0-9]+\.[0-9]+\.[0-9]+)\.([0-9]+)\.([0-9]+)`)
-	flavours    = regexp.MustCompile(`^[0-9][^-]*(?:-[0-9][^-]*)*-([a-z].*)$`)
-)
-
 // subjects names what to look up for an update: before, and after.
 func subjects(u fleet.Update) (from, to Subject) {
 	b := u.Build
-	from = Subject{Ecosystem: b.Ecosystem, Name: b.Package, Version: b.From}
-	to = Subject{Ecosystem: b.Ecosystem, Name: b.Package, Version: b.To}
-	if isKernel(b) {
-		from.kernel()
-		to.kernel()
+	from = Subject{Ecosystem: b.Ecosystem, Name: b.Package, Version: b.From, Module: b.Module}
+	to = Subject{Ecosystem: b.Ecosystem, Name: b.Package, Version: b.To, Module: b.Module}
+	if ByBinary(b.Ecosystem) {
+		from.Name, from.Version, to.Name, to.Version = u.Name, u.From, u.Name, u.To
 	}
+	from.kernel()
+	to.kernel()
 	return from, to
 }
-
-func isKernel(b *fleet.Build) bool {
-	return sourceOf[family(b.Ecosystem)] == "apt" && kernelSource.MatchString(b.Package) && !notKernels.MatchString(b.Package)
-}
-
-// apart says why the flaws of a kernel's package do not count: of kernels only the one that runs does. It is empty where they count.
-func apart(h fleet.Host, u fleet.Update) string {
-	if !isKernel(u.Build) {
-		return ""
-	}
-	match := kernelPackage.FindStringSubmatch(u.Name)
-	switch {
-	case match == nil:
-		return "it is built from the kernel's source, and is not the kernel"
-	case contained[h.Virtualisation]:
-		return "the kernel that runs is not this machine's own"
-	case match[1] != h.Kernel && (isRelease(match[1]) || flavour(match[1]) != flavour(h.Kernel)):
-		return fmt.Sprintf("it is a kernel that does not run (%s does)", fleet.Plain(h.Kernel))
-	}
-	return ""
-}
-
-// kernel puts the kernel's own source in the place of those that sign it or pull it in.
-func (s *Subject) kernel() {
-	if family(s.Ecosystem) == "Debian" {
-		s.Name = "linux" // one source for all architectures' signatures
-		s.Version = signedVersion.ReplaceAllString(s.Version, "$1-$2")
-		return
-	}
-	if strings.HasPrefix(s.Name, "linux-meta") {
-		s.Version = metaVersion.ReplaceAllString(s.Version, "$1-$2.$3")
-	}
-	s.Name = strings.Replace(strings.Replace(s.Name, "linux-signed", "linux", 1), "linux-meta", "linux", 1)
-}
-
-// isRelease tells the release of one kernel from a flavour.
-func isRelease(s string) bool { return s != "" && '0' <= s[0] && s[0] <= '9' }
-
-// flavour is the part of a kernel's release that stays from one version to the next (6.1.0-28-cloud-amd64: cloud-amd64), and what packages that pull the
-// newest in are named by; the series that they are limited to (generic-hwe-22.04) is no part of it. A release without one differs from all others.
-func flavour(release string) string {
-	found := flavours.FindStringSubmatch(release)
-	if found == nil {
-		name, _, _ := strings.Cut(release, "-hwe-")
-		return name
-	}
-	return found[1]
-}
-
-// contained are the words of [fleet.Host.Virtualisation] for what shares its kernel with another machine.
-var contained = map[string]bool{"docker": true, "podman": true, "lxc": true, "systemd-nspawn": true, "container": true}
 
 // support says in words how long a host's release is cared for.
 func (a Advisor) support(h fleet.Host) (words string, unsupported bool) {

@@ -6,51 +6,9 @@
 package advisory
 
 import (
-	"cmp"
 	"regexp"
 	"strings"
-
-	"redflag/internal/fleet"
-	"redflag/internal/version"
 )
-
-// Subject is what is looked up: one version of one source package of one distribution's release. It is comparable, so that it is matched once
-// for all hosts that have it.
-type Subject struct {
-	// Ecosystem is the distribution and its release in OSV's words: Debian:12, Ubuntu:24.04:LTS, AlmaLinux:9. Empty is a package that no distribution's
-	// feed speaks of.
-	Ecosystem string
-	// Name and Version are the source package's. Where a distribution's advisories name binary packages (AlmaLinux, Rocky), so does this.
-	Name, Version string
-	// Module is the stream of a modular RPM, as name:stream; versions of different streams are not compared.
-	Module string
-}
-
-// family is an ecosystem without its release.
-func family(ecosystem string) string {
-	base, _, _ := strings.Cut(ecosystem, ":")
-	return base
-}
-
-// sourceOf names, for a family of distributions, the source of updates whose order of versions is its own.
-var sourceOf = map[string]string{
-	"Debian": "apt", "Ubuntu": "apt", "Echo": "apt",
-	"AlmaLinux": "dnf", "Rocky Linux": "dnf", "Red Hat": "dnf", "openSUSE": "dnf", "SUSE": "dnf", "Mageia": "dnf", "openEuler": "dnf", "Azure Linux": "dnf",
-}
-
-// compareIn orders two versions as an ecosystem's package manager does; known is false where that order is not known here.
-func compareIn(ecosystem, a, b string) (order int, known bool) {
-	switch sourceOf[family(ecosystem)] {
-	case "apt":
-		return version.CompareDebian(a, b), true
-	case "dnf":
-		return version.CompareRPM(a, b), true
-	}
-	return 0, false
-}
-
-// ordered says whether versions of an ecosystem can be compared.
-func ordered(ecosystem string) bool { return sourceOf[family(ecosystem)] != "" }
 
 // rule is one statement of a feed on one package of one ecosystem: who has a version in it is affected.
 type rule struct {
@@ -65,6 +23,8 @@ type rule struct {
 	Module string
 	// Not says that the package is not affected in this release, at any version.
 	Not bool
+	// Never says that the vendor will not mend it.
+	Never bool
 	// Severity and Remark are the vendor's on this package alone: "no security update is planned: minor issue".
 	Severity, Remark string
 }
@@ -96,6 +56,9 @@ func (r *rule) affects(s Subject) bool {
 
 // before is false where the order is not known: such a version is never said to be affected, and import does not take its rules.
 func before(s Subject, a, b string) bool {
+	if s.Bare {
+		a, b = bare(a), bare(b)
+	}
 	order, known := compareIn(s.Ecosystem, a, b)
 	return known && order < 0
 }
@@ -125,11 +88,17 @@ var cveID = regexp.MustCompile(`^CVE-[0-9]{4}-[0-9]{4,19}$`)
 // cves gives those of some names that are CVEs, each once.
 func cves(lists ...[]string) []string {
 	var found []string
+	var seen map[string]bool
 	for _, list := range lists {
 		for _, id := range list {
-			if cveID.MatchString(id) && !contains(found, id) {
-				found = append(found, id)
+			if !cveID.MatchString(id) || seen[id] {
+				continue
 			}
+			if seen == nil {
+				seen = map[string]bool{}
+			}
+			seen[id] = true
+			found = append(found, id)
 		}
 	}
 	return found
@@ -142,24 +111,4 @@ func contains(list []string, s string) bool {
 		}
 	}
 	return false
-}
-
-// weights order the severities; the highest number weighs most.
-var weights = map[string]int{"critical": 5, "high": 4, "medium": 3, "low": 2, "negligible": 1}
-
-// compareFlaws puts what is to be mended first first: exploited, then probable, then severe; the newest of equals.
-func compareFlaws(a, b fleet.Flaw) int {
-	exploited := func(f fleet.Flaw) int {
-		if f.Exploited != nil {
-			return 1
-		}
-		return 0
-	}
-	return cmp.Or(
-		cmp.Compare(exploited(b), exploited(a)),
-		cmp.Compare(weights[b.Severity], weights[a.Severity]),
-		cmp.Compare(b.EPSS, a.EPSS),
-		cmp.Compare(b.CVSS, a.CVSS),
-		cmp.Compare(b.ID, a.ID),
-	)
 }

@@ -142,11 +142,11 @@ func BenchmarkFleet(b *testing.B) {
 		m := NewMatcher(shelf)
 		for h := range hosts {
 			for i := range installed {
-				flaws, err := m.Affected(subjects[(h*7+i*5)%distinct])
+				v, err := m.Match(subjects[(h*7+i*5)%distinct])
 				if err != nil {
 					b.Fatal(err)
 				}
-				hits += len(flaws)
+				hits += len(v.Flaws)
 			}
 		}
 		took += cpu() - began

@@ -42,6 +42,11 @@ func Export(dir string, w io.Writer, ecosystems ...string) ([]Feed, error) {
 		return nil, fmt.Errorf("export advisories: %w", err)
 	}
 	out := tar.NewWriter(z)
+	var all []string
+	for _, e := range ecosystems {
+		all = append(all, within(e)...)
+	}
+	ecosystems = all
 	var written []Feed
 	for _, t := range shelf.tables {
 		if len(ecosystems) > 0 && len(t.Ecosystems) > 0 && !slices.ContainsFunc(ecosystems, func(e string) bool { return t.Ecosystems[e] > 0 }) {

@@ -36,6 +36,9 @@ func baseScore(vector string) float64 {
 	return 0
 }
 
+// byCVSS is whose a severity is that no vendor gives.
+const byCVSS = "CVSS"
+
 // rating is the word of a score (CVSS v3.1 specification, section 5).
 func rating(score float64) string {
 	switch {

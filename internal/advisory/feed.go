@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"redflag/internal/fleet"
@@ -12,12 +13,21 @@ type Kind string
 
 // The kinds of feed.
 const (
-	OSV     Kind = "osv"            // OSV records of a distribution
-	Tracker Kind = "debian-tracker" // the Debian security tracker's JSON
-	KEV     Kind = "kev"            // CISA's catalogue of known exploited vulnerabilities
-	EPSS    Kind = "epss"           // FIRST's probabilities
-	Support Kind = "eol"            // dates of support, as distro-info-data has them
+	OSV         Kind = "osv"            // OSV records of a distribution
+	Tracker     Kind = "debian-tracker" // the Debian security tracker's JSON
+	SecDB       Kind = "alpine-secdb"   // Alpine's database of one repository of one release
+	ArchTracker Kind = "arch-tracker"   // Arch's security tracker's list
+	KEV         Kind = "kev"            // CISA's catalogue of known exploited vulnerabilities
+	EPSS        Kind = "epss"           // FIRST's probabilities
+	Support     Kind = "eol"            // dates of support, as distro-info-data has them
 )
+
+// trackers are the kinds of feed that a distribution makes of its own packages. They go before OSV's records of it.
+var trackers = []Kind{Tracker, SecDB, ArchTracker}
+
+// own says whether a feed is a distribution's own, and matches whether packages are compared with it.
+func (k Kind) own() bool     { return slices.Contains(trackers, k) }
+func (k Kind) matches() bool { return k == OSV || k.own() }
 
 // Feed describes one feed on the shelf.
 type Feed struct {
@@ -74,10 +84,12 @@ func (f Feed) Stale(now time.Time) bool {
 type terms struct{ licence, attribution string }
 
 var termsOf = map[Kind]terms{
-	Tracker: {"public data", "Debian security tracker, security-tracker.debian.org"},
-	KEV:     {"CC0-1.0", "CISA, Known Exploited Vulnerabilities Catalog"},
-	EPSS:    {"free with attribution", "FIRST, EPSS (first.org/epss)"},
-	Support: {"ISC", "distro-info-data"},
+	Tracker:     {"public data", "Debian security tracker, security-tracker.debian.org"},
+	SecDB:       {"public data", "Alpine Linux, secdb.alpinelinux.org"},
+	ArchTracker: {"public data", "Arch Linux security tracker, security.archlinux.org"},
+	KEV:         {"CC0-1.0", "CISA, Known Exploited Vulnerabilities Catalog"},
+	EPSS:        {"free with attribution", "FIRST, EPSS (first.org/epss)"},
+	Support:     {"ISC", "distro-info-data"},
 }
 
 // termsOfOSV are those of the data that OSV has from distributions (google.github.io/osv.dev/data).

@@ -86,7 +86,7 @@ func TestBadFeedsAreRefusedAndTheLastGoodDataStays(t *testing.T) {
 	l := newLab(t)
 	good := []string{osv("DSA-1-1", "Debian:12", "curl", "", "introduced 0", "fixed 2"), osv("DSA-2-1", "Debian:12", "sudo", "", "introduced 0", "fixed 2"), osv("DSA-3-1", "Debian:12", "git", "", "introduced 0", "fixed 2")}
 	archive := l.zip(good...)
-	l.take(archive, "testdata/kev.json", "testdata/tracker.json", l.file("epss.csv", scores))
+	l.take(archive, "testdata/kev.json", "testdata/tracker.json", "testdata/secdb.json", "testdata/arch.json", l.file("epss.csv", scores))
 	whole, err := os.ReadFile(archive)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,8 @@ func TestBadFeedsAreRefusedAndTheLastGoodDataStays(t *testing.T) {
 		}
 		return string(data)
 	}
-	kev, tracker := text("testdata/kev.json"), text("testdata/tracker.json")
+	kev, tracker, secdb, arch := text("testdata/kev.json"), text("testdata/tracker.json"), text("testdata/secdb.json"), text("testdata/arch.json")
+	beginning, _, _ := strings.Cut(secdb, ",\n  {\n   \"pkg\": {\n    \"name\": \"cfengine\"")
 	broken := bytes.Clone(whole)
 	copy(broken[60:], "\xff\xff\xff\xff\xff\xff\xff\xff")
 	for _, c := range []struct{ name, content, because string }{
@@ -123,6 +124,15 @@ func TestBadFeedsAreRefusedAndTheLastGoodDataStays(t *testing.T) {
 		{"a tracker that is not whole", tracker[:len(tracker)-30], "not whole"},
 		{"a tracker with something behind it", tracker + "{}", "goes on behind its end"},
 		{"a tracker of other types", `{"curl":{"CVE-2024-1":{"releases":[]}}}`, "damaged"},
+		{"a database of Alpine's that is not whole", secdb[:len(secdb)/2], "not whole"},
+		{"a database of no release", strings.Replace(secdb, `"v3.10"`, `"../3.10"`, 1), "none of Alpine's"},
+		{"a database of other types", `{"distroversion":"v3.20","reponame":"main","packages":{"a":1}}`, "damaged"},
+		{"a database without flaws", `{"distroversion":"v3.20","reponame":"main","packages":[]}`, "no flaws in it"},
+		{"a third of a database", beginning + "]}", "is it whole?"},
+		{"Arch's tracker that is not whole", arch[:len(arch)-30], "not whole"},
+		{"Arch's tracker of other types", `[{"name":"AVG-1","packages":["a"],"status":"Vulnerable","issues":["CVE-2024-0001"]},{"name":1}]`, "damaged"},
+		{"Arch's tracker without flaws", `[{"name":"AVG-1"}]`, "no flaws in it"},
+		{"a list of something else", `[{"name":"x"}]`, "no feed that is known"},
 		{"a page of HTML", "<!DOCTYPE html><html>", "it is no feed that is known"},
 		{"JSON of something else", `{"a":{"b":[1,2,{}]},"c":1}`, "of no feed that is known"},
 		{"nothing", "", "it is empty"},
@@ -143,6 +153,11 @@ func TestAnArchiveThatUnpacksWithoutEndIsRefused(t *testing.T) {
 	record := `{"id":"A","summary":"` + strings.Repeat("A", 12<<20) + `"}`
 	l.refuses(l.zip(record, record, record), "unpacks to more than 150 times its size")
 	l.refuses(l.file("epss.csv.gz", packed(t, scores+strings.Repeat("\n", 40<<20))), "unpacks to more than 150 times its size")
+}
+
+func TestAFeedThatIsReadAtOnceIsBounded(t *testing.T) {
+	l := newLab(t)
+	l.refuses(l.file("arch.json", `[{"name":"AVG-1"},`+strings.Repeat(" ", maxCatalogue+1)), "it has over 32 MB")
 }
 
 func TestAnArchiveOfAMillionFilesIsRefusedUnread(t *testing.T) {
@@ -184,12 +199,12 @@ func TestADamagedFeedOnTheShelfIsToldAndTheOthersServe(t *testing.T) {
 		if !strings.Contains(known.Unknown+advice.Unknown, "damaged") {
 			t.Errorf("a damaged byte at %d: %+v, %+v", at, advice, known)
 		}
-		if got := l.affected(Subject{"AlmaLinux:9", "thunderbird", "1-1", ""}); len(got) != 2 {
+		if got := l.affected(Subject{Ecosystem: "AlmaLinux:9", Name: "thunderbird", Version: "1-1"}); len(got) != 2 {
 			t.Errorf("a damaged byte at %d: the others say %v", at, got)
 		}
 	}
 	l.take("testdata/tracker.json")
-	if got := l.affected(Subject{"Debian:12", "curl", "7.88.1-10", ""}); len(got) != 2 {
+	if got := l.affected(Subject{Ecosystem: "Debian:12", Name: "curl", Version: "7.88.1-10"}); len(got) != 2 {
 		t.Errorf("mended by a new import: %v", got)
 	}
 }
@@ -275,7 +290,7 @@ func TestABundleCarriesAllToAMachineWithoutNetwork(t *testing.T) {
 			t.Errorf("%+v, want %+v", f, w)
 		}
 	}
-	s := Subject{"Debian:12", "openssh", "1:9.2p1-2", ""}
+	s := Subject{Ecosystem: "Debian:12", Name: "openssh", Version: "1:9.2p1-2"}
 	if got, want := isolated.affected(s), l.affected(s); !slices.Equal(got, want) || len(got) != 3 {
 		t.Errorf("%v, want %v", got, want)
 	}
@@ -284,7 +299,7 @@ func TestABundleCarriesAllToAMachineWithoutNetwork(t *testing.T) {
 	if got := small.affected(s); len(got) != 3 {
 		t.Errorf("a bundle of Debian 12 says %v", got)
 	}
-	if got := small.affected(Subject{"Debian:13", "libwebp", "1.0", ""}); len(got) != 0 {
+	if got := small.affected(Subject{Ecosystem: "Debian:13", Name: "libwebp", Version: "1.0"}); len(got) != 0 {
 		t.Errorf("a bundle of Debian 12 speaks of Debian 13: %v", got)
 	}
 	names := []string{}
@@ -305,7 +320,7 @@ func TestABundleCarriesAllToAMachineWithoutNetwork(t *testing.T) {
 }
 
 func FuzzFeed(f *testing.F) {
-	for _, name := range []string{"testdata/kev.json", "testdata/tracker.json", "testdata/distro-info/debian.csv", "testdata/almalinux/ALSA-2025_0147.json"} {
+	for _, name := range []string{"testdata/kev.json", "testdata/tracker.json", "testdata/secdb.json", "testdata/arch.json", "testdata/distro-info/debian.csv", "testdata/almalinux/ALSA-2025_0147.json"} {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)

@@ -112,12 +112,12 @@ func (l *lab) open() *Shelf {
 // affected gives the flaws of a version by name, sorted.
 func (l *lab) affected(s Subject) []string {
 	l.Helper()
-	flaws, err := NewMatcher(l.open()).Affected(s)
+	v, err := NewMatcher(l.open()).Match(s)
 	if err != nil {
 		l.Fatal(err)
 	}
 	ids := []string{}
-	for _, f := range flaws {
+	for _, f := range v.Flaws {
 		ids = append(ids, f.ID)
 	}
 	slices.Sort(ids)

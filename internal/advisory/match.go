@@ -1,7 +1,11 @@
 package advisory
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"redflag/internal/fleet"
@@ -31,31 +35,54 @@ func NewMatcher(s *Shelf) *Matcher {
 	return &Matcher{shelf: s, verdicts: map[Subject]*verdict{}, details: map[string]detail{}}
 }
 
-// Renew gives a matcher for a shelf that was opened anew. What was matched is kept where no feed about packages has changed.
+// Renew gives a matcher for a shelf that was opened anew. What was matched is kept of the ecosystems whose feeds have not changed.
 func (m *Matcher) Renew(s *Shelf) *Matcher {
 	renewed := NewMatcher(s)
-	if m.shelf.about() == s.about() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		for k, v := range m.verdicts {
+	same := map[string]bool{}
+	for _, e := range s.Ecosystems() {
+		same[e] = m.shelf.Generation(e) == s.Generation(e)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k, v := range m.verdicts {
+		if same[k.Ecosystem] && v.err == nil {
 			renewed.verdicts[k] = v
-		}
-		for k, v := range m.details {
-			renewed.details[k] = v
 		}
 	}
 	return renewed
 }
 
-// about names the state of the feeds about packages.
-func (s *Shelf) about() string {
-	text := fmt.Sprint(s.Damaged)
-	for _, t := range s.tables {
-		if t.Kind == OSV || t.Kind == Tracker {
-			text += fmt.Sprintf("%q %s %d %d;", t.Name, t.SHA256, t.ImportedAt.UnixNano(), t.Rows)
+// matchVersion goes up when the same feeds give other verdicts.
+const matchVersion = 2
+
+// Generation is a digest of the feeds that speak of an ecosystem: as long as it stays, so do the verdicts on all its packages, and what was matched may be kept. What
+// is exploited and how probable that is changes daily and is no part of it. It is empty where no feed speaks of the ecosystem.
+func (s *Shelf) Generation(ecosystem string) string {
+	h := sha256.New()
+	fmt.Fprintln(h, matchVersion)
+	speaks := false
+	for _, t := range s.tables { // in the order of their files' names
+		if t.Kind.matches() && t.speaks(ecosystem) {
+			speaks = true
+			fmt.Fprintf(h, "%q %s %d %d\n", t.Name, t.SHA256, t.ImportedAt.UnixNano(), t.Rows)
 		}
 	}
-	return text
+	if !speaks {
+		return ""
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Ecosystems are those that feeds speak of, sorted.
+func (s *Shelf) Ecosystems() []string {
+	var list []string
+	for _, t := range s.tables {
+		for e := range t.Ecosystems {
+			list = append(list, e)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // Looked is how many distinct subjects were looked up in feeds, and not remembered.
@@ -65,12 +92,31 @@ func (m *Matcher) Looked() int {
 	return m.looked
 }
 
-// Affected gives the flaws that a version has: where Debian's own tracker speaks of a CVE in a package, that counts, and OSV's record of it does
-// not. It shares its memory with later answers.
-func (m *Matcher) Affected(s Subject) ([]fleet.Flaw, error) {
-	v := m.verdict(s)
-	return v.flaws, v.err
+// Verdict is what feeds say of one version of one source package.
+type Verdict struct {
+	// Flaws are those that it has, by name, without what is exploited and how probable that is ([Matcher.Enrich]), which no package changes.
+	Flaws []fleet.Flaw
+	// Unknown says why nothing is known; empty where feeds speak of the ecosystem, and then no flaws are none that is known.
+	Unknown string
 }
+
+// Match gives the flaws that a version has: where a distribution's own tracker speaks of a CVE in a package, that counts, and OSV's record of it does
+// not. With an error (a feed is damaged) nothing is known. The verdict shares its memory with later ones: who changes a flaw changes a copy.
+func (m *Matcher) Match(s Subject) (Verdict, error) {
+	if s.Ecosystem == "" {
+		return Verdict{Unknown: notOwn}, nil
+	}
+	if !m.shelf.covers(s.Ecosystem) {
+		return Verdict{Unknown: noData(s.Ecosystem)}, nil
+	}
+	v := m.verdict(s)
+	return Verdict{Flaws: v.flaws}, v.err
+}
+
+// notOwn is why a package without an ecosystem is matched by no feed.
+const notOwn = "it is not the distribution's own, so no feed speaks of it"
+
+func noData(ecosystem string) string { return "no advisory data about " + fleet.Plain(ecosystem) }
 
 func (m *Matcher) verdict(s Subject) *verdict {
 	m.mu.Lock()
@@ -82,58 +128,98 @@ func (m *Matcher) verdict(s Subject) *verdict {
 	m.verdicts[s] = v
 	m.looked++
 	said := map[string]bool{}
-	for _, kind := range []Kind{Tracker, OSV} {
+	for _, own := range []bool{true, false} {
 		for _, t := range m.shelf.tables {
-			if t.Kind == kind && t.Ecosystems[s.Ecosystem] > 0 {
+			if t.Kind.matches() && t.Kind.own() == own && t.speaks(s.Ecosystem) {
 				if v.err = m.look(t, s, v, said); v.err != nil {
 					return v
 				}
 			}
 		}
 	}
+	slices.SortFunc(v.flaws, func(a, b fleet.Flaw) int { return strings.Compare(a.ID, b.ID) })
 	return v
 }
 
 // look asks one feed. said are the CVEs of which a better feed has spoken.
 func (m *Matcher) look(t *table, s Subject, v *verdict, said map[string]bool) error {
-	value, err := t.get(ruleKey(s.Ecosystem, s.Name))
-	if err != nil || value == nil {
-		return err
-	}
-	rules, err := readRules(value)
-	if err != nil {
-		return fmt.Errorf("read feed %s: %w", t.Name, err)
-	}
-	var spoken []string
-	for i := range rules {
-		r := &rules[i]
-		hit := r.affects(s)
-		if !hit && t.Kind != Tracker {
+	records := map[string]bool{} // of which an ecosystem has spoken that counts more
+	for i, ecosystem := range within(s.Ecosystem) {
+		if t.Ecosystems[ecosystem] == 0 {
 			continue
 		}
-		d := detail{CVEs: []string{r.ID}}
-		if t.Kind != Tracker {
-			if d, err = m.detail(t, s.Ecosystem, r.ID); err != nil {
+		value, err := t.get(ruleKey(ecosystem, s.Name))
+		if err != nil {
+			return err
+		}
+		rules, err := readRules(value)
+		if err != nil {
+			return fmt.Errorf("read feed %s: %w", t.Name, err)
+		}
+		l := look{m, t, ecosystem, s, v, said}
+		for j := range rules {
+			if err := l.rule(&rules[j], records[rules[j].ID], i > 0); err != nil {
 				return err
 			}
-			if len(d.CVEs) == 0 {
-				d.CVEs = []string{r.ID}
-			}
 		}
-		for _, id := range d.CVEs {
-			spoken = append(spoken, id)
-			switch {
-			case said[id]:
-			case hit:
-				v.flaws = addFlaw(v.flaws, flawOf(t, s.Ecosystem, id, r, d))
-			default:
-				v.clear[id] = true
-			}
+		for j := range rules {
+			records[rules[j].ID] = true
 		}
 	}
-	if t.Kind == Tracker {
-		for _, id := range spoken {
+	if t.Kind.own() {
+		for _, f := range v.flaws {
+			said[f.ID] = true
+		}
+		for id := range v.clear {
 			said[id] = true
+		}
+	}
+	return nil
+}
+
+// look is one look at what a feed says of a subject in one ecosystem.
+type look struct {
+	*Matcher
+	t         *table
+	ecosystem string
+	s         Subject
+	v         *verdict
+	said      map[string]bool
+}
+
+// rule takes in one rule. Spoken: a record of an ecosystem that counts more has it already, so what it says here is where a fix can be had. Beside: it is of an
+// ecosystem beside the subject's own.
+func (l look) rule(r *rule, spoken, beside bool) error {
+	hit := r.affects(l.s)
+	if !hit && !l.t.Kind.own() {
+		return nil
+	}
+	d := detail{CVEs: []string{r.ID}}
+	if !l.t.Kind.own() {
+		var err error
+		if d, err = l.detail(l.t, l.ecosystem, r.ID); err != nil {
+			return err
+		}
+		if len(d.CVEs) == 0 {
+			d.CVEs = []string{r.ID}
+		}
+	}
+	for _, id := range d.CVEs {
+		f := flawOf(l.t, l.ecosystem, id, r, d)
+		if beside && strings.HasPrefix(l.ecosystem, ubuntuPro) && f.FixedIn != "" && f.Remark == "" {
+			f.Remark = bySubscription
+		}
+		i := slices.IndexFunc(l.v.flaws, func(o fleet.Flaw) bool { return o.ID == f.ID })
+		switch {
+		case l.said[id] && i >= 0: // the better feed may not say how bad it is
+			rate(&l.v.flaws[i], f)
+		case spoken && i >= 0 && l.v.flaws[i].FixedIn == "":
+			l.v.flaws[i].FixedIn, l.v.flaws[i].Remark = f.FixedIn, f.Remark
+		case l.said[id] || spoken:
+		case hit:
+			l.v.flaws = addFlaw(l.v.flaws, f)
+		default:
+			l.v.clear[id] = true
 		}
 	}
 	return nil
@@ -158,8 +244,8 @@ func (m *Matcher) detail(t *table, ecosystem, id string) (detail, error) {
 }
 
 func flawOf(t *table, ecosystem, id string, r *rule, d detail) fleet.Flaw {
-	f := fleet.Flaw{ID: fleet.Plain(id), Evidence: fleet.ByOSV, CVSS: d.CVSS, Vector: fleet.Plain(d.Vector), FixedIn: fleet.Plain(r.Fixed), Remark: fleet.Plain(r.Remark)}
-	if t.Kind == Tracker {
+	f := fleet.Flaw{ID: fleet.Plain(id), Evidence: fleet.ByOSV, CVSS: d.CVSS, Vector: fleet.Plain(d.Vector), FixedIn: fleet.Plain(r.Fixed), Remark: fleet.Plain(r.Remark), WontFix: r.Never}
+	if t.Kind.own() {
 		f.Evidence = fleet.ByAdvisory
 	} else if r.ID != id {
 		f.Advisories = []string{fleet.Plain(r.ID)}
@@ -170,7 +256,7 @@ func flawOf(t *table, ecosystem, id string, r *rule, d detail) fleet.Flaw {
 	case d.Severity != "":
 		f.Severity, f.SeverityBy = d.Severity, family(ecosystem)
 	case d.CVSS > 0:
-		f.Severity, f.SeverityBy = rating(d.CVSS), "CVSS"
+		f.Severity, f.SeverityBy = rating(d.CVSS), byCVSS
 	}
 	return f
 }
@@ -187,12 +273,7 @@ func addFlaw(list []fleet.Flaw, f fleet.Flaw) []fleet.Flaw {
 				have.Advisories = append(have.Advisories, a)
 			}
 		}
-		if have.Severity == "" || have.SeverityBy == "CVSS" && f.SeverityBy != "CVSS" && f.Severity != "" {
-			have.Severity, have.SeverityBy = f.Severity, f.SeverityBy
-		}
-		if f.CVSS > have.CVSS {
-			have.CVSS, have.Vector = f.CVSS, f.Vector
-		}
+		rate(have, f)
 		if have.FixedIn == "" {
 			have.FixedIn = f.FixedIn
 		}
@@ -201,8 +282,18 @@ func addFlaw(list []fleet.Flaw, f fleet.Flaw) []fleet.Flaw {
 	return append(list, f)
 }
 
-// enrich adds what is known of a CVE whatever the package.
-func (m *Matcher) enrich(f *fleet.Flaw) error {
+// rate takes over how bad a flaw is from what another record says of it, the vendor's word before a score.
+func rate(have *fleet.Flaw, f fleet.Flaw) {
+	if have.Severity == "" || have.SeverityBy == byCVSS && f.SeverityBy != byCVSS && f.Severity != "" {
+		have.Severity, have.SeverityBy = f.Severity, f.SeverityBy
+	}
+	if f.CVSS > have.CVSS {
+		have.CVSS, have.Vector = f.CVSS, f.Vector
+	}
+}
+
+// Enrich adds what is known of a CVE whatever the package: that it is exploited, and how probable that is.
+func (m *Matcher) Enrich(f *fleet.Flaw) error {
 	value, err := m.shelf.first(KEV, exploitedKey(f.ID))
 	if err != nil {
 		return err

@@ -68,31 +68,31 @@ func TestFalseMatches(t *testing.T) {
 		subject Subject
 		want    string
 	}{
-		{"an epoch is above every version without", Subject{"Debian:12", "epochs", "1:1.0-1", ""}, ""},
-		{"no epoch is below", Subject{"Debian:12", "epochs", "9.9-1", ""}, "CVE-2024-0001"},
-		{"a tilde is before", Subject{"Debian:12", "tilde", "2.0-1~bpo12+1", ""}, "CVE-2024-0002"},
-		{"a fix in an older upstream version (a back-port) counts", Subject{"Debian:12", "openssl", "3.0.11-1~deb12u2", ""}, ""},
-		{"the version before a back-ported fix", Subject{"Debian:12", "openssl", "3.0.11-1~deb12u1", ""}, "CVE-2024-0003"},
-		{"a binary package's name is not its source's", Subject{"Debian:12", "libssl3", "3.0.11-1~deb12u1", ""}, ""},
-		{"another release", Subject{"Debian:11", "openssl", "1.1.1", ""}, ""},
-		{"another distribution", Subject{"Ubuntu:24.04:LTS", "openssl", "3.0.11-1~deb12u1", ""}, ""},
-		{"before it was introduced", Subject{"Debian:12", "later", "1.9-1", ""}, ""},
-		{"as it was introduced", Subject{"Debian:12", "later", "2.0-1", ""}, "CVE-2024-0004"},
-		{"withdrawn", Subject{"Debian:12", "gone", "1", ""}, ""},
-		{"the last affected", Subject{"Debian:12", "last", "1.5-1", ""}, "CVE-2024-0006"},
-		{"after the last affected", Subject{"Debian:12", "last", "1.5-1+b1", ""}, ""},
-		{"in the first of two ranges", Subject{"Debian:12", "twice", "1.1-1", ""}, "CVE-2024-0007"},
-		{"between two ranges", Subject{"Debian:12", "twice", "1.2-1", ""}, ""},
-		{"in the second", Subject{"Debian:12", "twice", "2.2-1", ""}, "CVE-2024-0007"},
-		{"listed", Subject{"Debian:12", "listed", "1.0-2", ""}, "CVE-2024-0008"},
-		{"not listed", Subject{"Debian:12", "listed", "1.0-0", ""}, ""},
-		{"commits are no versions", Subject{"Debian:12", "commits", "1.0-0", ""}, ""},
-		{"the stream of a module", Subject{"AlmaLinux:8", "nginx", "1:1.16.1-1.module_el8.0.0+1+a", "nginx:1.16:8030020201124104955:229f0a1c"}, "CVE-2024-0010"},
-		{"another stream of the module", Subject{"AlmaLinux:8", "nginx", "1:1.14.1-9.module_el8.0.0+1+a", "nginx:1.14:8000020190830063829:f8e95b4e"}, ""},
-		{"no module", Subject{"AlmaLinux:8", "nginx", "1:1.14.1-9.el8", ""}, ""},
-		{"a stream that is not named", Subject{"AlmaLinux:8", "nostream", "1-1", "x:1"}, ""},
-		{"a caret is after", Subject{"AlmaLinux:9", "caret", "1.0-5.el9", ""}, "CVE-2024-0012"},
-		{"an ecosystem of no distribution", Subject{"npm", "openssl", "1", ""}, ""},
+		{"an epoch is above every version without", Subject{Ecosystem: "Debian:12", Name: "epochs", Version: "1:1.0-1"}, ""},
+		{"no epoch is below", Subject{Ecosystem: "Debian:12", Name: "epochs", Version: "9.9-1"}, "CVE-2024-0001"},
+		{"a tilde is before", Subject{Ecosystem: "Debian:12", Name: "tilde", Version: "2.0-1~bpo12+1"}, "CVE-2024-0002"},
+		{"a fix in an older upstream version (a back-port) counts", Subject{Ecosystem: "Debian:12", Name: "openssl", Version: "3.0.11-1~deb12u2"}, ""},
+		{"the version before a back-ported fix", Subject{Ecosystem: "Debian:12", Name: "openssl", Version: "3.0.11-1~deb12u1"}, "CVE-2024-0003"},
+		{"a binary package's name is not its source's", Subject{Ecosystem: "Debian:12", Name: "libssl3", Version: "3.0.11-1~deb12u1"}, ""},
+		{"another release", Subject{Ecosystem: "Debian:11", Name: "openssl", Version: "1.1.1"}, ""},
+		{"another distribution", Subject{Ecosystem: "Ubuntu:24.04:LTS", Name: "openssl", Version: "3.0.11-1~deb12u1"}, ""},
+		{"before it was introduced", Subject{Ecosystem: "Debian:12", Name: "later", Version: "1.9-1"}, ""},
+		{"as it was introduced", Subject{Ecosystem: "Debian:12", Name: "later", Version: "2.0-1"}, "CVE-2024-0004"},
+		{"withdrawn", Subject{Ecosystem: "Debian:12", Name: "gone", Version: "1"}, ""},
+		{"the last affected", Subject{Ecosystem: "Debian:12", Name: "last", Version: "1.5-1"}, "CVE-2024-0006"},
+		{"after the last affected", Subject{Ecosystem: "Debian:12", Name: "last", Version: "1.5-1+b1"}, ""},
+		{"in the first of two ranges", Subject{Ecosystem: "Debian:12", Name: "twice", Version: "1.1-1"}, "CVE-2024-0007"},
+		{"between two ranges", Subject{Ecosystem: "Debian:12", Name: "twice", Version: "1.2-1"}, ""},
+		{"in the second", Subject{Ecosystem: "Debian:12", Name: "twice", Version: "2.2-1"}, "CVE-2024-0007"},
+		{"listed", Subject{Ecosystem: "Debian:12", Name: "listed", Version: "1.0-2"}, "CVE-2024-0008"},
+		{"not listed", Subject{Ecosystem: "Debian:12", Name: "listed", Version: "1.0-0"}, ""},
+		{"commits are no versions", Subject{Ecosystem: "Debian:12", Name: "commits", Version: "1.0-0"}, ""},
+		{"the stream of a module", Subject{Ecosystem: "AlmaLinux:8", Name: "nginx", Version: "1:1.16.1-1.module_el8.0.0+1+a", Module: "nginx:1.16:8030020201124104955:229f0a1c"}, "CVE-2024-0010"},
+		{"another stream of the module", Subject{Ecosystem: "AlmaLinux:8", Name: "nginx", Version: "1:1.14.1-9.module_el8.0.0+1+a", Module: "nginx:1.14:8000020190830063829:f8e95b4e"}, ""},
+		{"no module", Subject{Ecosystem: "AlmaLinux:8", Name: "nginx", Version: "1:1.14.1-9.el8"}, ""},
+		{"a stream that is not named", Subject{Ecosystem: "AlmaLinux:8", Name: "nostream", Version: "1-1", Module: "x:1"}, ""},
+		{"a caret is after", Subject{Ecosystem: "AlmaLinux:9", Name: "caret", Version: "1.0-5.el9"}, "CVE-2024-0012"},
+		{"an ecosystem of no distribution", Subject{Ecosystem: "npm", Name: "openssl", Version: "1"}, ""},
 	} {
 		if got := strings.Join(l.affected(c.subject), " "); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
@@ -153,7 +153,7 @@ func TestTheDistributionsTrackerGoesBeforeOSV(t *testing.T) {
 	l.take("testdata/tracker.json", l.zip(
 		osv("DEBIAN-CVE-2024-3094", "Debian:12", "xz-utils", "", "introduced 0"),
 		osv("DEBIAN-CVE-2024-9999", "Debian:12", "xz-utils", `,"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}]`, "introduced 0", "fixed 5.4.1-1")))
-	if got := l.affected(Subject{"Debian:12", "xz-utils", "5.4.1-0.2", ""}); !slices.Equal(got, []string{"CVE-2024-9999"}) {
+	if got := l.affected(Subject{Ecosystem: "Debian:12", Name: "xz-utils", Version: "5.4.1-0.2"}); !slices.Equal(got, []string{"CVE-2024-9999"}) {
 		t.Errorf("xz-utils is affected by %v", got)
 	}
 	u := update("xz-utils", "xz-utils", "5.4.1-0.2", "5.4.1-1")
@@ -174,9 +174,9 @@ func TestASubjectIsLookedUpOnce(t *testing.T) {
 	l := newLab(t)
 	l.take("testdata/tracker.json", "testdata/kev.json")
 	m := NewMatcher(l.open())
-	s := Subject{"Debian:12", "curl", "7.88.1-10", ""}
+	s := Subject{Ecosystem: "Debian:12", Name: "curl", Version: "7.88.1-10"}
 	for range 3 {
-		if got, err := m.Affected(s); err != nil || len(got) != 2 {
+		if got, err := m.Match(s); err != nil || len(got.Flaws) != 2 {
 			t.Fatal(got, err)
 		}
 	}
@@ -185,13 +185,88 @@ func TestASubjectIsLookedUpOnce(t *testing.T) {
 	}
 	l.take(l.file("epss.csv", "#model_version:v2025.03.14,score_date:2025-08-30T00:00:00+0000\ncve,epss,percentile\nCVE-2024-2398,0.5,0.98\n"))
 	m = m.Renew(l.open())
-	if _, err := m.Affected(s); err != nil || m.Looked() != 0 {
+	if _, err := m.Match(s); err != nil || m.Looked() != 0 {
 		t.Errorf("another feed made it look up %d anew: %v", m.Looked(), err)
 	}
+	before := l.open().Generation(s.Ecosystem)
 	l.take("testdata/almalinux")
 	m = m.Renew(l.open())
-	if _, err := m.Affected(s); err != nil || m.Looked() != 1 {
-		t.Errorf("a feed about packages made it look up %d anew: %v", m.Looked(), err)
+	if _, err := m.Match(s); err != nil || m.Looked() != 0 || l.open().Generation(s.Ecosystem) != before {
+		t.Errorf("a feed about another distribution made it look up %d anew: %v", m.Looked(), err)
+	}
+	l.take(l.zip(osv("DSA-1-1", "Debian:12", "curl", "", "introduced 0", "fixed 9")))
+	m = m.Renew(l.open())
+	if v, err := m.Match(s); err != nil || m.Looked() != 1 || len(v.Flaws) != 3 || l.open().Generation(s.Ecosystem) == before {
+		t.Errorf("a feed about packages made it look up %d anew: %v, %v", m.Looked(), v, err)
+	}
+	if g := l.open().Generation("Debian:99"); g != "" {
+		t.Errorf("what no feed speaks of is of the generation %q", g)
+	}
+}
+
+func TestWhatIsInstalledIsLookedUpByWhatAdvisoriesName(t *testing.T) {
+	for _, c := range []struct {
+		p    fleet.Package
+		want Subject
+	}{
+		{fleet.Package{Name: "libssl3", Version: "3.0.11-1~deb12u2+b1", From: "openssl", FromVersion: "3.0.11-1~deb12u2", Ecosystem: "Debian:12"}, Subject{Ecosystem: "Debian:12", Name: "openssl", Version: "3.0.11-1~deb12u2"}},
+		{fleet.Package{Name: "curl", Version: "8-1", Ecosystem: "Ubuntu:24.04:LTS"}, Subject{Ecosystem: "Ubuntu:24.04:LTS", Name: "curl", Version: "8-1"}},
+		{fleet.Package{Name: "linux-image-6.1.0-17-amd64", Version: "6.1.69+1", From: "linux-signed-amd64", Ecosystem: "Debian:12"}, Subject{Ecosystem: "Debian:12", Name: "linux", Version: "6.1.69-1"}},
+		{fleet.Package{Name: "firefox-x11", Version: "128.5.0-1.el9_5", From: "firefox", Ecosystem: "AlmaLinux:9"}, Subject{Ecosystem: "AlmaLinux:9", Name: "firefox-x11", Version: "128.5.0-1.el9_5"}},
+		{fleet.Package{Name: "perl-Carp", Version: "1.50-439.el8", From: "perl", FromVersion: "5.26.3-420.el8", Ecosystem: "Rocky Linux:8"}, Subject{Ecosystem: "Rocky Linux:8", Name: "perl", Version: "5.26.3-420.el8", Bare: true}},
+		{fleet.Package{Name: "nginx", Version: "1:1.16.1-1", Module: "nginx:1.16", Ecosystem: "AlmaLinux:8"}, Subject{Ecosystem: "AlmaLinux:8", Name: "nginx", Version: "1:1.16.1-1", Module: "nginx:1.16"}},
+		{fleet.Package{Name: "libssl3", Version: "3.3.1-r0", From: "openssl", Ecosystem: "Alpine:v3.20"}, Subject{Ecosystem: "Alpine:v3.20", Name: "openssl", Version: "3.3.1-r0"}},
+		{fleet.Package{Name: "lib32-openssl", Version: "1:3.3.1-1", From: "lib32-openssl", Ecosystem: "Arch Linux"}, Subject{Ecosystem: "Arch Linux", Name: "lib32-openssl", Version: "1:3.3.1-1"}},
+		{fleet.Package{Name: "mine", Version: "1"}, Subject{Name: "mine", Version: "1"}},
+	} {
+		if got := SubjectOf(c.p); got != c.want {
+			t.Errorf("%+v, want %+v", got, c.want)
+		}
+	}
+}
+
+func TestAnEpochThatIsNotKnownIsLeftOut(t *testing.T) {
+	l := newLab(t)
+	l.take(l.zip(osv("RLSA-1", "Rocky Linux:8", "perl", `,"upstream":["CVE-2024-0001"]`, "introduced 0", "fixed 4:5.26.3-421.el8")))
+	for version, want := range map[string]string{"5.26.3-420.el8": "CVE-2024-0001", "5.26.3-421.el8": ""} {
+		if got := strings.Join(l.affected(Subject{Ecosystem: "Rocky Linux:8", Name: "perl", Version: version, Bare: true}), " "); got != want {
+			t.Errorf("%s: %q, want %q", version, got, want)
+		}
+	}
+}
+
+func TestOfInstalledKernelsOnlyTheOneThatRunsCounts(t *testing.T) {
+	for _, c := range []struct {
+		name, from, version, ecosystem, kernel, virtual string
+		counts                                          bool
+	}{
+		{"linux-image-6.1.0-17-amd64", "linux-signed-amd64", "6.1.69+1", "Debian:12", "6.1.0-17-amd64", "kvm", true},
+		{"linux-image-6.1.0-18-amd64", "linux-signed-amd64", "6.1.76+1", "Debian:12", "6.1.0-17-amd64", "kvm", false},
+		{"linux-image-amd64", "linux-signed-amd64", "6.1.76+1", "Debian:12", "6.1.0-17-amd64", "kvm", false},
+		{"linux-libc-dev", "linux", "6.1.76-1", "Debian:12", "6.1.0-17-amd64", "kvm", false},
+		{"linux-image-6.1.0-17-amd64", "linux-signed-amd64", "6.1.69+1", "Debian:12", "6.1.0-17-amd64", "docker", false},
+		{"firmware-linux", "firmware-nonfree", "1", "Debian:12", "6.1.0-17-amd64", "kvm", true},
+		{"linux-base", "linux-base", "1", "Debian:12", "6.1.0-17-amd64", "kvm", true},
+		{"linux-modules-6.8.0-31-generic", "linux", "6.8.0-31.31", "Ubuntu:24.04:LTS", "6.8.0-31-generic", "none", true},
+		{"kernel-core", "kernel", "5.14.0-503.11.1.el9_5", "AlmaLinux:9", "5.14.0-503.11.1.el9_5.x86_64", "kvm", true},
+		{"kernel-core", "kernel", "5.14.0-427.el9", "AlmaLinux:9", "5.14.0-503.11.1.el9_5.x86_64", "kvm", false},
+		{"kernel-rt-core", "kernel", "5.14.0-503.11.1.el9_5", "AlmaLinux:9", "5.14.0-503.11.1.el9_5.x86_64", "kvm", false},
+		{"kernel-rt-core", "kernel", "5.14.0-503.11.1.el9_5", "AlmaLinux:9", "5.14.0-503.11.1.el9_5.x86_64+rt", "kvm", true},
+		{"kernel-headers", "kernel", "5.14.0-503.11.1.el9_5", "AlmaLinux:9", "5.14.0-503.11.1.el9_5.x86_64", "kvm", false},
+		{"kernel-default", "kernel-default", "6.4.0-150600.21.3", "openSUSE:Leap 15.6", "6.4.0-150600.21-default", "kvm", true},
+		{"kernel-default", "kernel-default", "6.4.0-150600.23.7", "openSUSE:Leap 15.6", "6.4.0-150600.21-default", "kvm", false},
+		{"kernel-firmware-all", "kernel-firmware", "1", "openSUSE:Leap 15.6", "6.4.0-150600.21-default", "kvm", true},
+		{"linux-lts", "linux-lts", "6.6.41-r0", "Alpine:v3.20", "6.6.41-0-lts", "kvm", true},
+		{"linux-virt", "linux-lts", "6.6.41-r0", "Alpine:v3.20", "6.6.41-0-lts", "kvm", false},
+		{"linux", "linux", "6.10.1.arch1-1", "Arch Linux", "6.10.1-arch1-1", "none", true},
+		{"linux-headers", "linux", "6.10.1.arch1-1", "Arch Linux", "6.10.1-arch1-1", "none", false},
+		{"linux-lts", "linux-lts", "6.6.41-1", "Arch Linux", "6.10.1-arch1-1", "none", false},
+		{"openssl", "", "1", "Debian:12", "", "kvm", true},
+	} {
+		p := fleet.Package{Name: c.name, From: c.from, Version: c.version, Arch: "x86_64", Ecosystem: c.ecosystem}
+		if why := Apart(fleet.Host{Kernel: c.kernel, Virtualisation: c.virtual}, p); (why == "") != c.counts {
+			t.Errorf("%s %s of %s on %s: %q", c.name, c.version, c.ecosystem, c.kernel, why)
+		}
 	}
 }
 
@@ -213,5 +288,30 @@ func TestNothingIsSaidWithoutData(t *testing.T) {
 	foreign.Claims = &fleet.Claims{IDs: []string{"CVE-2024-2398"}}
 	if advice, _ := l.advise(debian, foreign); ids(advice.Mends) != "CVE-2024-2398" || advice.Mends[0].Evidence != fleet.ByChangelog || advice.Unknown == "" {
 		t.Errorf("another's package with a changelog: %+v", advice)
+	}
+}
+
+func TestWhatTheTrackerDoesNotRateOSVDoes(t *testing.T) {
+	l := newLab(t)
+	l.take(l.file("tracker.json", `{"curl":{"CVE-2024-0001":{"releases":{"bookworm":{"status":"open","urgency":"not yet assigned","nodsa":"minor","nodsa_reason":"ignored"}}}}}`),
+		l.zip(osv("DEBIAN-CVE-2024-0001", "Debian:12", "curl", `,"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}]`, "introduced 0", "fixed 9")))
+	v, err := NewMatcher(l.open()).Match(Subject{Ecosystem: "Debian:12", Name: "curl", Version: "1"})
+	if err != nil || len(v.Flaws) != 1 {
+		t.Fatal(v, err)
+	}
+	if f := v.Flaws[0]; f.Severity != "critical" || f.CVSS != 9.8 || f.Evidence != fleet.ByAdvisory || f.FixedIn != "" || !f.WontFix {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestWhereNoFeedSpeaksTheVerdictIsUnknown(t *testing.T) {
+	l := newLab(t)
+	l.take("testdata/tracker.json")
+	m := NewMatcher(l.open())
+	for ecosystem, want := range map[string]string{"": "not the distribution's own", "Debian:99": "no advisory data about Debian:99", "Debian:12": ""} {
+		v, err := m.Match(Subject{Ecosystem: ecosystem, Name: "nothing", Version: "1"})
+		if err != nil || len(v.Flaws) != 0 || !strings.Contains(v.Unknown, want) || want == "" && v.Unknown != "" {
+			t.Errorf("%q: %+v, %v", ecosystem, v, err)
+		}
 	}
 }

@@ -113,7 +113,7 @@ func (p *parsed) osv(data []byte) error {
 const maxName = 400
 
 func (p *parsed) affected(r *record, a *affected, reasons map[string]bool) error {
-	ecosystem, name := a.Package.Ecosystem, a.Package.Name
+	ecosystem, name := releaseOf(a.Package.Ecosystem), a.Package.Name
 	switch {
 	case name == "" || len(name) > maxName || len(ecosystem) > maxName:
 		reasons[skipMalformed] = true

@@ -177,3 +177,25 @@ func TestScoresOfAllVersionsOfCVSS(t *testing.T) {
 		}
 	}
 }
+
+func TestAFlawThatNobodyCanMendIsTrackedUnlessItIsExploited(t *testing.T) {
+	added := day2("2025-08-20")
+	for _, c := range []struct {
+		flaw    fleet.Flaw
+		bucket  fleet.Bucket
+		because string
+	}{
+		{fleet.Flaw{FixedIn: "2", Severity: "critical", SeverityBy: "Debian"}, fleet.ThisWindow, "it is critical (Debian)"},
+		{fleet.Flaw{Severity: "critical", SeverityBy: "Debian"}, fleet.Track, "there is no fix yet: critical (Debian)"},
+		{fleet.Flaw{WontFix: true, Severity: "high", SeverityBy: "CVSS", CVSS: 7.5}, fleet.Track, "it will not be mended: high (CVSS 7.5)"},
+		{fleet.Flaw{Exploited: &fleet.Exploited{Added: added}}, fleet.ActNow, "it is exploited (CISA, since 2025-08-20), and there is no fix yet"},
+		{fleet.Flaw{WontFix: true, EPSS: 0.2, Percentile: 0.9}, fleet.ThisWindow, "it is exploited within 30 days with a probability of 20% (EPSS, higher than 90% of all), and it will not be mended"},
+		{fleet.Flaw{FixedIn: "2"}, fleet.ThisWindow, "nobody has said how bad it is"},
+		{fleet.Flaw{FixedIn: "2", Severity: "low", SeverityBy: "Ubuntu"}, fleet.Routine, "it is low (Ubuntu)"},
+		{fleet.Flaw{FixedIn: "2", Exploited: &fleet.Exploited{Added: added}, Suppressed: &fleet.Suppressed{Reason: "off", Until: added}}, fleet.Track, "it is suppressed until 2025-08-20: off"},
+	} {
+		if bucket, because := Rank(c.flaw, now); bucket != c.bucket || because != c.because {
+			t.Errorf("%+v: %s because %q, want %s because %q", c.flaw, bucket, because, c.bucket, c.because)
+		}
+	}
+}

@@ -22,12 +22,19 @@ func probableKey(cve string) string { return "p" + cve }
 
 func supportKey(distribution, version string) string { return "s" + distribution + "\x00" + version }
 
-const notAffected = 1
+// Flags of a rule.
+const (
+	notAffected = 1 << iota
+	neverMended
+)
 
 func (r *rule) append(to []byte) []byte {
 	flags := uint64(0)
 	if r.Not {
 		flags |= notAffected
+	}
+	if r.Never {
+		flags |= neverMended
 	}
 	to = binary.AppendUvarint(to, flags)
 	for _, s := range []string{r.ID, r.Introduced, r.Fixed, r.Last, r.Module, r.Severity, r.Remark} {
@@ -44,7 +51,8 @@ func (r *rule) append(to []byte) []byte {
 func readRules(value []byte) ([]rule, error) {
 	var rules []rule
 	for c := (&cursor{left: value}); len(c.left) > 0; {
-		r := rule{Not: c.number()&notAffected != 0}
+		flags := c.number()
+		r := rule{Not: flags&notAffected != 0, Never: flags&neverMended != 0}
 		for _, s := range []*string{&r.ID, &r.Introduced, &r.Fixed, &r.Last, &r.Module, &r.Severity, &r.Remark} {
 			*s = c.text()
 		}

@@ -73,7 +73,12 @@ func (s *Shelf) Empty() bool { return len(s.tables) == 0 && len(s.Damaged) == 0 
 
 // covers says whether any feed speaks of an ecosystem.
 func (s *Shelf) covers(ecosystem string) bool {
-	return slices.ContainsFunc(s.tables, func(t *table) bool { return t.Ecosystems[ecosystem] > 0 })
+	return slices.ContainsFunc(s.tables, func(t *table) bool { return t.speaks(ecosystem) })
+}
+
+// speaks says whether a feed has anything about an ecosystem.
+func (t *table) speaks(ecosystem string) bool {
+	return slices.ContainsFunc(within(ecosystem), func(e string) bool { return t.Ecosystems[e] > 0 })
 }
 
 // has says whether there is a feed of a kind.

@@ -28,7 +28,7 @@ func parseKEV(r io.Reader) (*parsed, error) {
 			Ransomware string `json:"knownRansomwareCampaignUse"`
 		} `json:"vulnerabilities"`
 	}
-	if err := json.NewDecoder(r).Decode(&catalogue); err != nil {
+	if err := json.NewDecoder(atOnce(r)).Decode(&catalogue); err != nil {
 		return nil, fmt.Errorf("read the catalogue: %w", err)
 	}
 	if n := len(catalogue.Vulnerabilities); n == 0 || catalogue.Count != n {
@@ -111,7 +111,7 @@ func isShare(f float64) bool { return !math.IsNaN(f) && 0 <= f && f <= 1 }
 
 // parseSupport reads a list of releases as distro-info-data has it. Which distribution it is its columns say: Debian's has eol-lts, Ubuntu's eol-server.
 func parseSupport(r io.Reader) (*parsed, error) {
-	rows := csv.NewReader(r)
+	rows := csv.NewReader(atOnce(r))
 	rows.FieldsPerRecord = -1
 	header, err := rows.Read()
 	if err != nil {

@@ -64,13 +64,17 @@ func whole(r io.Reader, limit int64) (*parsed, error) {
 	return nil, &fleet.Unknown{Because: fmt.Sprintf("it is damaged: %v", err), Err: err}
 }
 
-// capped ends a stream that is larger than its bound with an error.
+// capped ends a stream that is larger than its bound with an error, which is errOver where no other is given.
 type capped struct {
 	r    io.Reader
 	left int64
+	over error
 }
 
 func (c *capped) Read(p []byte) (int, error) {
+	if c.left <= 0 && c.over != nil {
+		return 0, c.over
+	}
 	if c.left <= 0 {
 		return 0, errOver
 	}
@@ -93,6 +97,8 @@ func parseText(r io.Reader) (*parsed, error) {
 	switch {
 	case bytes.HasPrefix(text, []byte("{")):
 		return parseJSON(b, text)
+	case bytes.HasPrefix(text, []byte("[")) && isArch(text):
+		return parseArch(b)
 	case bytes.HasPrefix(text, []byte("#model_version")), bytes.HasPrefix(text, []byte("cve,epss")):
 		return parseEPSS(b)
 	case bytes.HasPrefix(text, []byte("version,codename,series,")):
@@ -100,7 +106,7 @@ func parseText(r io.Reader) (*parsed, error) {
 	}
 	return nil, &fleet.Unknown{
 		Because: "it is no feed that is known here",
-		Remedy:  "known are OSV's archives (all.zip) and records, the Debian tracker's JSON, CISA's KEV, FIRST's EPSS, lists of distro-info-data, and bundles of `redflag advisories export`",
+		Remedy:  "known are OSV's archives (all.zip) and records, the Debian tracker's JSON, Alpine's secdb, Arch's tracker, CISA's KEV, FIRST's EPSS, lists of distro-info-data, and bundles of `redflag advisories export`",
 	}
 }
 
@@ -110,6 +116,8 @@ func parseJSON(r io.Reader, head []byte) (*parsed, error) {
 		return parseKEV(r)
 	case Tracker:
 		return parseTracker(r)
+	case SecDB:
+		return parseSecDB(r)
 	case OSV:
 		data, err := appendAll(nil, r, maxRecord)
 		if err != nil {
@@ -137,6 +145,8 @@ func jsonKind(head []byte) Kind {
 			return KEV
 		case "schema_version", "affected":
 			return OSV
+		case "distroversion", "reponame":
+			return SecDB
 		}
 		value, err := d.Token()
 		if err != nil {
@@ -153,6 +163,16 @@ func jsonKind(head []byte) Kind {
 			return ""
 		}
 	}
+}
+
+// isArch says whether a list is that of Arch's tracker, whose groups are called AVG-1234.
+func isArch(head []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(head))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		return false
+	}
+	var g group
+	return d.Decode(&g) == nil && strings.HasPrefix(g.Name, "AVG-")
 }
 
 // leave reads to the end of a value into which one token was read.

@@ -26,15 +26,20 @@ type tracked struct {
 	} `json:"releases"`
 }
 
+// maxPackage bounds what the tracker says of one package, which is in memory as a whole: the kernel's has 15 MB.
+const maxPackage = 256 << 20
+
 // parseTracker reads the Debian security tracker's JSON (security-tracker.debian.org/tracker/data/json): {source: {vulnerability: …}}. One
 // package is in memory at a time.
 func parseTracker(r io.Reader) (*parsed, error) {
 	p := newParsed(Tracker, string(Tracker))
-	d := json.NewDecoder(bufio.NewReaderSize(r, 64<<10))
+	one := &capped{r: bufio.NewReaderSize(r, 64<<10), left: maxPackage, over: refused("one package in it has over %d MB", maxPackage>>20)}
+	d := json.NewDecoder(one)
 	if err := expect(d, '{'); err != nil {
 		return nil, err
 	}
 	for d.More() {
+		one.left = maxPackage
 		name, err := d.Token()
 		if err != nil {
 			return nil, fmt.Errorf("read the tracker: %w", err)
@@ -89,7 +94,7 @@ func (p *parsed) tracked(source, id string, t tracked) error {
 		if !ok {
 			continue
 		}
-		r := rule{ID: id, Introduced: "0", Severity: fleet.Severity(said.Urgency), Remark: remark(said.NoDSA, said.Reason, said.Urgency)}
+		r := rule{ID: id, Introduced: "0", Severity: fleet.Severity(said.Urgency), Remark: remark(said.NoDSA, said.Reason, said.Urgency), Never: said.Reason == "ignored" || said.Urgency == endOfLife}
 		switch said.Status {
 		case "resolved":
 			if r.Fixed = said.FixedVersion; r.Fixed == "0" {
@@ -110,10 +115,13 @@ func (p *parsed) tracked(source, id string, t tracked) error {
 	return nil
 }
 
+// endOfLife is the tracker's urgency of what Debian supports no longer.
+const endOfLife = "end-of-life"
+
 // remark says in words why there is no security update.
 func remark(nodsa, reason, urgency string) string {
 	switch {
-	case urgency == "end-of-life":
+	case urgency == endOfLife:
 		return "no longer supported by Debian"
 	case reason == "ignored":
 		return fleet.Plain("Debian will not mend it: " + nodsa)

@@ -37,12 +37,12 @@ func (h Host) Look(ctx context.Context, opt wire.Scan) (View, error) {
 	var v View
 	var work sync.WaitGroup
 	work.Go(func() { scan.Host = h.facts(ctx) })
-	work.Go(func() { v.Packages = h.packages(ctx, sources) })
 	work.Go(func() { v.Containers = h.containers(ctx, sources) })
 	scan.Findings = source.Scan(ctx, h.Machine, h.refreshed(chosen), source.Options{Refresh: opt.Refresh})
 	if len(chosen) < len(sources) {
 		scan.Findings = append(scan.Findings, source.Scan(ctx, h.Machine, others(sources, chosen), source.Options{})...)
 	}
+	v.Packages = h.packages(ctx, sources) // behind the scan, whose answers it goes by
 	engines := h.engines(ctx, sources)
 	work.Wait()
 	scan.Host.Engines = engines
@@ -103,20 +103,11 @@ func others(all, chosen []source.Source) []source.Source {
 
 // packages lists what is installed; nil where a source cannot say.
 func (h Host) packages(ctx context.Context, sources []source.Source) []fleet.Package {
-	list := []fleet.Package{}
-	for _, s := range sources {
-		lister, ok := s.(source.Lister)
-		if !ok {
-			continue
-		}
-		some, err := guarded(func() ([]fleet.Package, error) { return lister.Packages(ctx, h.Machine) })
-		if err != nil {
-			h.Log.Debug("what is installed is not known", "source", s.Name(), "err", err)
-			return nil
-		}
-		list = append(list, some...)
+	list, err := source.Packages(ctx, h.Machine, sources)
+	if err != nil {
+		h.Log.Debug("what is installed is not known", "err", err)
+		return nil
 	}
-	fleet.SortPackages(list)
 	return list
 }
 

@@ -32,23 +32,49 @@ func (p *Program) shelf() (s *advisory.Shelf, note string, err error) {
 }
 
 // advise gives the updates of a scan their advice, by the feeds, the suppressions and the clock of now: it is never remembered.
-func (p *Program) advise(scan *fleet.Scan) {
-	shelf, note, err := p.shelf()
+func (p *Program) advise(scan *fleet.Scan) { p.advised(scan, nil) }
+
+// advised does that too, and where installed says what the machine has installed, lists the vulnerabilities of that.
+func (p *Program) advised(scan *fleet.Scan, installed func() ([]fleet.Package, error)) {
+	a, shelf, note, err := p.advisor()
 	if err != nil {
 		because, _ := fleet.Explain(err)
 		scan.Advisories = &fleet.Advisories{Unknown: because, Feeds: []fleet.AdvisoryFeed{}}
 		return
 	}
 	defer shelf.Close()
+	a.Advise(scan)
+	if note != "" {
+		scan.Advisories.Unknown = note
+	}
+	if !shelf.Empty() {
+		p.adviseImages(a, scan)
+	}
+	if installed == nil {
+		return
+	}
+	var packages []fleet.Package
+	if !shelf.Empty() { // without feeds nothing is known of them
+		if packages, err = installed(); err != nil {
+			because, _ := fleet.Explain(err)
+			scan.Advisories.Unknown = strings.TrimPrefix(scan.Advisories.Unknown+"; "+because, "; ")
+		}
+	}
+	a.Installed(scan, packages)
+}
+
+// advisor advises by the feeds, the suppressions and the clock of now, as long as the shelf is open. Note says what this user cannot see.
+func (p *Program) advisor() (a advisory.Advisor, shelf *advisory.Shelf, note string, err error) {
+	shelf, note, err = p.shelf()
+	if err != nil {
+		return advisory.Advisor{}, nil, "", err
+	}
 	suppressions, err := p.suppressions()
 	if err != nil {
 		because, remedy := fleet.Explain(err)
 		p.log().Warn(because, "remedy", remedy)
 	}
-	advisory.Advisor{Matcher: advisory.NewMatcher(shelf), Now: p.now(), Suppressions: suppressions}.Advise(scan)
-	if note != "" {
-		scan.Advisories.Unknown = note
-	}
+	return advisory.Advisor{Matcher: advisory.NewMatcher(shelf), Now: p.now(), Suppressions: suppressions}, shelf, note, nil
 }
 
 // suppressions reads the user's file, or else the system's.
@@ -141,7 +167,7 @@ func (r report) first(scan fleet.Scan) {
 		return
 	}
 	var urgent []fleet.Update
-	number, advised, could := map[fleet.Bucket]int{}, 0, 0
+	number, advised, could := fleet.Buckets{}, 0, 0
 	for _, f := range scan.Findings {
 		for _, u := range f.Updates {
 			if u.Build != nil {
@@ -151,7 +177,7 @@ func (r report) first(scan fleet.Scan) {
 				continue
 			}
 			advised++
-			number[u.Advice.Bucket]++
+			number.Add(u.Advice.Bucket)
 			if u.Advice.Bucket == fleet.ActNow {
 				urgent = append(urgent, u)
 			}
@@ -165,13 +191,7 @@ func (r report) first(scan fleet.Scan) {
 		r.line(yellow, "advisories: %s", known.Unknown)
 	}
 	if advised > 0 {
-		var words []string
-		for _, b := range []fleet.Bucket{fleet.ActNow, fleet.ThisWindow, fleet.Routine, fleet.Track} {
-			if number[b] > 0 {
-				words = append(words, fmt.Sprintf("%d %s", number[b], b))
-			}
-		}
-		r.line(bold, "what to patch first: %s", strings.Join(words, ", "))
+		r.line(bold, "what to patch first: %s", bucketsText(number))
 	}
 	shown := byPriority(urgent)
 	for i, u := range shown {
@@ -180,6 +200,9 @@ func (r report) first(scan fleet.Scan) {
 			break
 		}
 		r.line(red, "  act now: %s: %s", u.Name, u.Advice.Because)
+	}
+	if b := known.Vulnerable; b != nil && b.Total() > 0 {
+		r.line(bold, "vulnerable now: %s (see `redflag vulnerabilities`)", bucketsText(*b))
 	}
 	for _, e := range known.Expired {
 		r.line(yellow, "%s, so it counts again", e)
@@ -191,10 +214,13 @@ func (r report) first(scan fleet.Scan) {
 
 // advicePairs is what advisories say of one update in words.
 func advicePairs(u fleet.Update) []pair {
-	if u.Build == nil {
+	if u.Build == nil && u.Advice == nil {
 		return nil
 	}
-	pairs := []pair{{"source package", fmt.Sprintf("%s %s → %s", u.Build.Package, u.Build.From, u.Build.To)}}
+	var pairs []pair
+	if u.Build != nil {
+		pairs = []pair{{"source package", fmt.Sprintf("%s %s → %s", u.Build.Package, u.Build.From, u.Build.To)}}
+	}
 	if u.Advice == nil {
 		return append(pairs, pair{"advisories", "no advisory data"})
 	}
@@ -252,6 +278,9 @@ func flawRow(f fleet.Flaw, remains bool) []cell {
 		if !f.Exploited.Due.IsZero() {
 			words = append(words, "due "+f.Exploited.Due.Format("2006-01-02"))
 		}
+	}
+	if len(f.Packages) > 0 {
+		words = append(words, "in "+list(f.Packages, maxNames))
 	}
 	if f.Suppressed != nil {
 		words = append(words, fmt.Sprintf("suppressed (%s) by %s until %s: %s", f.Suppressed.Status, f.Suppressed.Owner, f.Suppressed.Until.Format("2006-01-02"), f.Suppressed.Reason))

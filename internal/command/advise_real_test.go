@@ -60,6 +60,7 @@ func advisedOffline(d debian) {
 	if slices.ContainsFunc(u.Advice.Mends, func(f fleet.Flaw) bool { return f.ID == never }) {
 		d.Errorf("%s counts, which the tracker says it never had", never)
 	}
+	d.vulnerable(known, u.Build.To)
 	out, _ = d.in("root", nil, "redflag", "scan", "--source", "apt", "--sort", "priority")
 	if !strings.Contains(out, "act now: openssl: "+known+" is exploited, by ransomware too") {
 		d.Errorf("`redflag scan --sort priority`:\n%s", out)
@@ -67,6 +68,43 @@ func advisedOffline(d debian) {
 	out, _ = d.in("nobody", []string{"XDG_STATE_HOME=/tmp/state"}, "redflag", "scan", "--source", "apt", "--format", "json")
 	if !strings.Contains(out, "cannot be seen by this user") {
 		d.Error("a user who cannot see root's feeds is not told so")
+	}
+}
+
+// vulnerable has the root list what it has now: one flaw that openssl's update mends, and one of bash that nothing does.
+func (d debian) vulnerable(id, to string) {
+	d.Helper()
+	tracker := `{"openssl": {"` + id + `": {"releases": {"bookworm": {"status": "resolved", "fixed_version": "` + to + `", "urgency": "high"}}}},
+		"bash": {"CVE-2022-0001": {"releases": {"bookworm": {"status": "open", "urgency": "medium"}}}, "CVE-2022-0002": {"releases": {"bookworm": {"status": "resolved", "fixed_version": "1", "urgency": "high"}}}}}`
+	if err := os.WriteFile(filepath.Join(d.root, "tmp", "more.json"), []byte(tracker), 0o600); err != nil {
+		d.Fatal(err)
+	}
+	if out, code := d.in("root", nil, "redflag", "advisories", "import", "/tmp/more.json"); code != exitDone {
+		d.Errorf("import ends with %d: %s", code, out)
+	}
+	out, code := d.in("root", nil, "redflag", "vulnerabilities", "--format", "json")
+	var list vulnerabilityList
+	if err := json.Unmarshal([]byte(out), &list); err != nil || code != exitDone {
+		d.Fatalf("it ends with %d: %v: %s", code, err, out)
+	}
+	find := func(id string) fleet.Vulnerability {
+		i := slices.IndexFunc(list.Vulnerabilities, func(v fleet.Vulnerability) bool { return v.ID == id })
+		if i < 0 {
+			return fleet.Vulnerability{}
+		}
+		return list.Vulnerabilities[i]
+	}
+	if v := find(id); v.Bucket != fleet.ActNow || v.Mend != fleet.MendByUpdate || v.Package != "openssl" || len(v.Updates) == 0 || !slices.Contains(v.Installed, "libssl3") {
+		d.Errorf("%+v", v)
+	}
+	if v := find("CVE-2022-0001"); v.Bucket != fleet.Track || v.Mend != fleet.NotMendedYet || !slices.Equal(v.Installed, []string{"bash"}) || v.Evidence != fleet.ByAdvisory {
+		d.Errorf("%+v", v)
+	}
+	if v := find("CVE-2022-0002"); v.ID != "" {
+		d.Errorf("it was mended long ago: %+v", v)
+	}
+	if list.Advisories.Unmatched != 0 {
+		d.Errorf("%d packages of a debootstrapped Debian are not Debian's", list.Advisories.Unmatched)
 	}
 }
 

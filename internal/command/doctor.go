@@ -197,7 +197,7 @@ func (d *doctor) proxies() {
 
 func (d *doctor) credentials() {
 	path := filepath.Join(dockerConfigDir(), "config.json")
-	known, err := registry.LoggedIn(dockerConfigDir())
+	known, err := registry.LoggedIn(dockerConfigDir(), podmanAuthFiles()...)
 	switch {
 	case err != nil:
 		d.tell(broken, "login", "credentials of registries cannot be read: "+err.Error(), "mend "+path+"; until then registries are asked anonymously")
@@ -208,11 +208,12 @@ func (d *doctor) credentials() {
 	}
 }
 
-// sources scans with every source, the one way to know that it works.
+// sources scans with every source that is there, the one way to know that it works.
 func (d *doctor) sources(ctx context.Context, m *machine.Machine, known []source.Source) {
+	var others []string
 	for _, s := range known {
 		if !s.Present(m) {
-			d.tell(absent, s.Name(), "nothing of it on this machine to ask", "")
+			others = append(others, s.Name())
 			continue
 		}
 		began := time.Now()
@@ -223,5 +224,8 @@ func (d *doctor) sources(ctx context.Context, m *machine.Machine, known []source
 			continue
 		}
 		d.tell(broken, s.Name(), "unknown: "+f.Because, f.Remedy)
+	}
+	if len(others) > 0 {
+		d.tell(absent, "others", "not on this machine: "+strings.Join(others, ", "), "")
 	}
 }

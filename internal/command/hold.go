@@ -23,60 +23,45 @@ func (p *Program) holdCommand(hold bool) *cobra.Command {
 		Use: use, Short: short, Long: long, Args: args,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			m := machine.Local()
-			holder, err := p.holder(m)
+			sources, err := p.sources(m, nil)
+			if err != nil {
+				return err
+			}
+			holders, err := source.Holders(sources)
 			if err != nil {
 				return err
 			}
 			if len(names) == 0 {
-				return p.listHeld(m, holder)
+				return p.listHeld(m, holders)
 			}
 			if err := rootAlone("hold packages"); err != nil {
 				return err
 			}
-			return p.hold(cmd.Context(), m, holder, names, hold)
+			return p.hold(cmd.Context(), m, holders, names, hold)
 		},
 	}
 }
 
-func (p *Program) holder(m *machine.Machine) (source.Holder, error) {
-	sources, err := p.sources(m, nil)
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range sources {
-		if h, ok := s.(source.Holder); ok {
-			return h, nil
-		}
-	}
-	return nil, &fleet.Unknown{Because: "no source on this machine can hold packages"}
-}
-
-func (p *Program) listHeld(m *machine.Machine, holder source.Holder) error {
-	held, err := holder.Held(m)
-	if err != nil {
-		return err
-	}
-	if len(held) == 0 {
+func (p *Program) listHeld(m *machine.Machine, holders []source.Holder) error {
+	held, err := source.HeldBy(m, holders)
+	if len(held) == 0 && err == nil {
 		fmt.Fprintln(p.stdout, "nothing is on hold")
 	}
 	for _, name := range held {
 		fmt.Fprintln(p.stdout, name)
 	}
-	return nil
+	return err
 }
 
 // hold holds packages, or lets go of them, and says so.
-func (p *Program) hold(ctx context.Context, m *machine.Machine, holder source.Holder, names []string, hold bool) error {
+func (p *Program) hold(ctx context.Context, m *machine.Machine, holders []source.Holder, names []string, hold bool) error {
 	for _, name := range names {
 		if p.isImage(name) {
 			return &fleet.Unknown{Because: fleet.Plain(name) + " is a container's image, and holds are for packages", Remedy: "pin its tag or digest where the container is made, to keep it as it is"}
 		}
 	}
-	held, err := holder.Held(m)
-	if err == nil {
-		err = holder.Hold(ctx, m, names, hold)
-	}
-	if err != nil {
+	held, _ := source.HeldBy(m, holders) // whether it was so before is a word more, and no more
+	if err := source.HoldEach(ctx, m, holders, names, hold); err != nil {
 		return err
 	}
 	word, already := "on hold", "on hold already"

@@ -26,7 +26,7 @@ func (p *Program) imageCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.imageCheckCommand())
+	cmd.AddCommand(p.imageCheckCommand(), p.imageVulnerabilitiesCommand())
 	return cmd
 }
 

@@ -161,7 +161,7 @@ func (p *Program) showNeed(need fleet.Reboot) {
 	}
 }
 
-const aboutRepair = `Finishes what was interrupted. First dpkg finishes with the packages that it has left in the middle (dpkg --configure -a), with
+const aboutRepair = `Finishes what was interrupted, by each package manager's own means. On Debian: first dpkg finishes with the packages that it has left in the middle (dpkg --configure -a), with
 configuration files kept. If packages still lack what they need, apt plans what would mend that (apt-get -f install): the plan passes the same guard as every other,
 is shown, and asked about.`
 
@@ -181,16 +181,30 @@ func (p *Program) repairCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, i := range installers {
-				if r, ok := i.(source.Repairer); ok {
-					return p.repair(cmd.Context(), m, i, r, a)
-				}
-			}
-			return &fleet.Unknown{Because: "no source on this machine needs repair"}
+			return p.repairAll(cmd.Context(), m, installers, a)
 		},
 	}
 	cmd.Flags().BoolVarP(&a.yes, "yes", "y", false, "approve it without being asked")
 	return cmd
+}
+
+// repairAll lets each source that repairs finish, as far as one does not fail: FreeBSD has two, for its base system and for its packages.
+func (p *Program) repairAll(ctx context.Context, m *machine.Machine, installers []source.Installer, a asked) error {
+	repairs := false
+	for _, i := range installers {
+		r, ok := i.(source.Repairer)
+		if !ok {
+			continue
+		}
+		repairs = true
+		if err := p.repair(ctx, m, i, r, a); err != nil {
+			return err
+		}
+	}
+	if !repairs {
+		return &fleet.Unknown{Because: "no source on this machine needs repair"}
+	}
+	return nil
 }
 
 // repair lets a source finish, and then shows what it would take to mend what is left.

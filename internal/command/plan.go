@@ -136,9 +136,9 @@ func (p *Program) showPlan(plan fleet.Plan) {
 	var t table
 	t.indent, t.spare = "  ", 1
 	for _, c := range plan.Changes {
-		step := c.From + " → " + c.To
+		step := digest(c.From) + " → " + digest(c.To)
 		if c.To == "" || c.From == "" {
-			step = c.From + c.To
+			step = digest(c.From) + digest(c.To)
 		}
 		remark := ""
 		if c.Security {

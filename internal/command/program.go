@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,7 +57,7 @@ func (p *Program) command() *cobra.Command {
 		return p.scan(cmd.Context(), scanOptions{view: view{format: "table"}})
 	}
 	root.AddGroup(&cobra.Group{ID: groupHost, Title: "This machine:"}, &cobra.Group{ID: groupWork, Title: "Work on this machine:"}, &cobra.Group{ID: groupFleet, Title: "A fleet of machines:"})
-	inGroup(root, groupHost, scan, p.listCommand(), p.showCommand(), p.statusCommand(), p.imageCommand(), p.advisoriesCommand(), p.doctorCommand())
+	inGroup(root, groupHost, scan, p.listCommand(), p.showCommand(), p.statusCommand(), p.vulnerabilitiesCommand(), p.imageCommand(), p.advisoriesCommand(), p.doctorCommand())
 	inGroup(root, groupWork, p.jobCommands()...)
 	inGroup(root, groupFleet, p.agentCommand())
 	root.AddCommand(p.hiddenCommands()...)
@@ -179,6 +180,7 @@ func (p *Program) registryConfig() registry.Config {
 		TagLifetime:  p.tagLifetime(),
 		Hosts:        hosts,
 		DockerConfig: dockerConfigDir(),
+		AuthFiles:    podmanAuthFiles(),
 		CertsDir:     "/etc/docker/certs.d",
 		UserAgent:    "redflag/" + p.Version,
 		Log:          p.log(),
@@ -206,6 +208,23 @@ func dockerConfigDir() string {
 		return ""
 	}
 	return home + "/.docker"
+}
+
+// podmanAuthFiles is where `podman login` keeps its credentials (containers-auth.json(5)): root's is in the one place or in the other, as the login had a session or not.
+func podmanAuthFiles() []string {
+	if file := os.Getenv("REGISTRY_AUTH_FILE"); file != "" {
+		return []string{file}
+	}
+	var files []string
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		files = append(files, dir+"/containers/auth.json")
+	}
+	me := strconv.Itoa(os.Geteuid())
+	files = append(files, "/run/user/"+me+"/containers/auth.json", "/run/containers/"+me+"/auth.json")
+	if dir, err := os.UserConfigDir(); err == nil {
+		files = append(files, dir+"/containers/auth.json")
+	}
+	return files
 }
 
 func (p *Program) log() *slog.Logger {

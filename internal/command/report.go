@@ -61,6 +61,9 @@ func (r report) finding(f fleet.Finding) {
 	if f.SecurityUnknown != "" && len(f.Updates) > 0 {
 		r.line(yellow, "  which of them are for security is not known: %s", f.SecurityUnknown)
 	}
+	for _, note := range f.Notes {
+		r.line(dim, "  note: %s", note)
+	}
 	packages, images := packageTable(), imageTable()
 	updates := f.Updates
 	if !r.priority {
@@ -174,12 +177,15 @@ func packageTable() table { return table{indent: "  ", spare: 2, folds: []int{2}
 
 func (r report) packageRow(t *table, u fleet.Update) {
 	name := u.Name
-	if u.Arch != "" && u.Arch != "all" && u.Arch != r.arch {
+	if u.Arch != "" && u.Arch != "all" && u.Arch != r.arch && archWord[u.Arch] != r.arch {
 		name += ":" + u.Arch
 	}
-	t.add(r.mark(u), left(name), left(u.From), cell{text: "→"}, left(u.To),
+	t.add(r.mark(u), left(name), left(digest(u.From)), cell{text: "→"}, left(digest(u.To)),
 		cell{text: size(u.Size), right: true}, cell{text: remarks(u), style: dim})
 }
+
+// archWord gives what package managers call the host's own architecture otherwise than Go does.
+var archWord = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armhf": "arm", "armv7h": "arm", "i686": "386"}
 
 // mark is the first column: a sign that does not need colour.
 func (r report) mark(u fleet.Update) cell {

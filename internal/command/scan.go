@@ -51,6 +51,9 @@ func (p *Program) scanCommand() *cobra.Command {
 	return cmd
 }
 
+// maxScanned is how many vulnerabilities a scan has, the most urgent: the command of their own lists all.
+const maxScanned = 500
+
 func (p *Program) scan(ctx context.Context, opt scanOptions) error {
 	if err := opt.check(); err != nil {
 		return err
@@ -70,7 +73,8 @@ func (p *Program) scan(ctx context.Context, opt scanOptions) error {
 	if _, err := memory.Save(p.dirs.State, scan); err != nil {
 		p.log().Warn("the scan is not remembered for `redflag list`", "err", err)
 	}
-	p.advise(&scan)
+	p.advised(&scan, func() ([]fleet.Package, error) { return source.Packages(ctx, m, sources) })
+	scan.Vulnerabilities = scan.Vulnerabilities[:min(len(scan.Vulnerabilities), maxScanned)]
 	if opt.security {
 		scan = securityOnly(scan)
 	}

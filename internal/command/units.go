@@ -128,7 +128,7 @@ func (p *Program) installUnits(ctx context.Context) error {
 	}
 	fmt.Fprintln(p.stdout, "The agent runs as the user "+agentUser+", with a root helper beside it, and both start with the system (redflag-agent, redflag-helper).")
 	fmt.Fprintln(p.stdout, policyHint)
-	if known, err := registry.LoggedIn(dockerConfigDir()); err == nil && len(known) > 0 {
+	if known, err := registry.LoggedIn(dockerConfigDir(), podmanAuthFiles()...); err == nil && len(known) > 0 {
 		fmt.Fprintf(p.stdout, "Root's credentials for %s are used to plan and to pull, and not given to the agent: to ask there what is newer it needs some that may only read, in /etc/redflag/docker/config.json.\n", list(known, maxNames))
 	}
 	return nil

@@ -35,10 +35,25 @@ func example() fleet.Scan {
 		Findings: []fleet.Finding{exampleApt(), exampleDocker()},
 		Advisories: &fleet.Advisories{
 			Unknown: "epss is of 2026-01-02", Feeds: []fleet.AdvisoryFeed{{Name: "debian-tracker", AsOf: noon.AddDate(0, 0, -1)}},
-			Support: "bookworm is out of support since 2026-01-01", Unsupported: true,
+			Support: "bookworm is out of support since 2026-01-01", Unsupported: true, Vulnerable: &fleet.Buckets{ActNow: 1, ThisWindow: 1, Track: 1}, Unmatched: 3,
 			Expired: []string{"the suppression of CVE-2026-1111 by ada@example.org ended on 2026-03-01"},
 		},
+		Vulnerabilities: exampleVulnerabilities(),
 	}
+}
+
+// exampleVulnerabilities are of openssl: one that its update mends, one that a restart does, and one that nothing does.
+func exampleVulnerabilities() []fleet.Vulnerability {
+	advice := exampleAdvice()
+	v := fleet.Vulnerability{Source: "apt", Ecosystem: "Debian:12", Package: "openssl", Version: "3.0.11-1~deb12u2", Installed: []string{"libssl3", "openssl"}}
+	mended, old, never := v, v, v
+	mended.Flaw, mended.Bucket, mended.Because, mended.Mend = advice.Mends[0], fleet.ActNow, "it is exploited", fleet.MendByUpdate
+	mended.Updates = []fleet.Mender{{Source: "apt", Name: "openssl", From: "3.0.11-1~deb12u2", To: "3.0.17-1~deb12u2", Blocked: fleet.Held}}
+	old.Flaw, old.Bucket, old.Because, old.Mend = fleet.Flaw{ID: "CVE-2025-4444", Evidence: fleet.ByOSV, FixedIn: "3.0.11-1~deb12u2", Severity: "high", SeverityBy: "CVSS", CVSS: 7.5}, fleet.ThisWindow, "it is high (CVSS 7.5)", fleet.MendByRestart
+	old.Version, old.Services = "3.0.9-1", []string{"nginx.service"}
+	never.Flaw, never.Bucket, never.Because, never.Mend = advice.Remains[0], fleet.Track, "it will not be mended: low (Debian)", fleet.NeverMended
+	never.WontFix = true
+	return []fleet.Vulnerability{mended, old, never}
 }
 
 // exampleAdvice is what is said of openssl.
@@ -171,6 +186,25 @@ func TestCSVHasOneRowAnUpdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "example.csv", out.String())
+}
+
+func TestVulnerabilitiesAreShownWithWhatMendsThem(t *testing.T) {
+	scan := example()
+	scan.Findings[1].State = fleet.OK
+	for name, opt := range map[string]vulnerabilityOptions{
+		"table": {}, "all": {all: true}, "bucket": {bucket: "this-window"}, "one": {names: []string{"CVE-2026-1111"}}, "none": {names: []string{"CVE-1"}},
+	} {
+		var out bytes.Buffer
+		chosen := scan
+		chosen.Vulnerabilities = opt.choose(scan.Vulnerabilities)
+		report{w: &out, now: noon}.vulnerabilities(chosen, opt)
+		golden(t, "vulnerabilities-"+name+".txt", out.String())
+	}
+	var out bytes.Buffer
+	if err := writeVulnerabilityCSV(&out, scan.Vulnerabilities); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "vulnerabilities.csv", out.String())
 }
 
 func TestWithoutAdvisoriesNobodyIsToldThatThereAreNoSecurityUpdates(t *testing.T) {

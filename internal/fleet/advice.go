@@ -55,6 +55,8 @@ const (
 type Flaw struct {
 	// ID is the CVE, or the advisory's own name where it has none.
 	ID string `json:"id"`
+	// Packages are the source packages of an image that have it; absent elsewhere, where it is said of one package.
+	Packages []string `json:"packages,omitempty"`
 	// Advisories name the records that say so: DSA-5532-1, ALSA-2025:0147.
 	Advisories []string `json:"advisories,omitempty"`
 	Evidence   Evidence `json:"evidence"`
@@ -71,8 +73,9 @@ type Flaw struct {
 	Exploited *Exploited `json:"exploited,omitempty"`
 	// FixedIn is the first version without it; empty where there is none.
 	FixedIn string `json:"fixed_in,omitempty"`
-	// Remark is the vendor's, for instance why there is no fix.
-	Remark string `json:"remark,omitempty"`
+	// Remark is the vendor's, for instance why there is no fix. WontFix: the vendor has said that there will be none.
+	Remark  string `json:"remark,omitempty"`
+	WontFix bool   `json:"wont_fix,omitempty"`
 	// Suppressed is set where somebody has decided that it does not count, until a day.
 	Suppressed *Suppressed `json:"suppressed,omitempty"`
 }
@@ -105,6 +108,10 @@ type Advisories struct {
 	// Support says how long the host's release is cared for; empty where that is not known. Unsupported: not any more.
 	Support     string `json:"support,omitempty"`
 	Unsupported bool   `json:"unsupported"`
+	// Vulnerable counts the flaws that the host has now; absent where that is not known. Unmatched is how many installed packages no feed speaks of, because they are not
+	// the distribution's own, because nobody knows whether they are, or because there is no feed about it.
+	Vulnerable *Buckets `json:"vulnerable,omitempty"`
+	Unmatched  int      `json:"unmatched,omitempty"`
 	// Expired are suppressions that have run out, in words: what they hid counts again.
 	Expired []string `json:"expired,omitempty"`
 }

@@ -13,6 +13,9 @@ type Scan struct {
 	Findings  []Finding `json:"findings"`
 	// Advisories says what is known of advisories here; absent where nobody has looked.
 	Advisories *Advisories `json:"advisories,omitempty"`
+	// Vulnerabilities are the flaws that the host has now, the most urgent first, whether or not an update is pending; absent where nobody has looked. Advisories.Vulnerable
+	// counts all, and this may have the most urgent alone.
+	Vulnerabilities []Vulnerability `json:"vulnerabilities,omitempty"`
 }
 
 // State says whether a finding is whole.
@@ -44,6 +47,9 @@ type Finding struct {
 	// SecurityUnknown says why it is not known which of the updates are for security: nobody publishes advisories here. It is empty where that is known; where
 	// it is not, an update that is not marked may be for security all the same.
 	SecurityUnknown string `json:"security_unknown,omitempty"`
+	// Notes are what a person should know beside the updates, each one a sentence: what nobody cares for any more, who else installs updates here. They are no doubt
+	// about the list.
+	Notes []string `json:"notes,omitempty"`
 	// Updates is sorted by name, architecture, kind and level; never nil in a finding that source.Scan returns.
 	Updates []Update `json:"updates"`
 	// Checks says for every image what became of it. Package sources have none.

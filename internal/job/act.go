@@ -89,24 +89,13 @@ func Repair(ctx context.Context, m *machine.Machine, p source.Repairer, by strin
 	return j, err
 }
 
-// hold holds packages, or lets go of them, by the first source that knows them all.
+// hold holds packages, or lets go of them.
 func (r runner) hold(ctx context.Context, j *Job) error {
-	var problems []error
-	for _, i := range r.installers {
-		h, ok := i.(source.Holder)
-		if !ok {
-			continue
-		}
-		err := h.Hold(ctx, r.m, j.Names, j.Kind == ToHold)
-		if err == nil {
-			return nil
-		}
-		problems = append(problems, err)
+	holders, err := source.Holders(r.installers)
+	if err != nil {
+		return err
 	}
-	if len(problems) == 0 {
-		return &fleet.Unknown{Because: "no source on this machine can hold packages"}
-	}
-	return errors.Join(problems...)
+	return source.HoldEach(ctx, r.m, holders, j.Names, j.Kind == ToHold)
 }
 
 // restart restarts services, and says which.

@@ -12,10 +12,15 @@ import (
 )
 
 // BootID differs after every start of the machine, also in a container that shares its kernel with others: it is the kernel's own number of
-// this boot and when process 1 was started, in ticks of that kernel. On Windows it is the number that Windows counts its starts by. It is empty where nobody
-// says.
+// this boot and when process 1 was started, in ticks of that kernel. macOS has a number for it too, and Windows counts its starts; on FreeBSD, whose clock of the start moves
+// with the clock, it is when rc.d/dmesg wrote down the kernel's messages. It is empty where nothing of it can be read.
 func (m *Machine) BootID() string {
-	if runtime.GOOS == "windows" {
+	switch runtime.GOOS {
+	case "darwin":
+		return m.sysctl(context.Background(), "kern.bootsessionuuid")
+	case "freebsd":
+		return m.messagesAt()
+	case "windows":
 		return m.windowsBootID()
 	}
 	boot := m.line("/proc/sys/kernel/random/boot_id")
@@ -27,6 +32,40 @@ func (m *Machine) BootID() string {
 		return ""
 	}
 	return boot + "/" + started
+}
+
+// messagesAt says when the kernel's messages were written down, which is done once in each start.
+func (m *Machine) messagesAt() string {
+	info, err := m.Stat("/var/run/dmesg.boot")
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatInt(info.ModTime().UnixNano(), 10)
+}
+
+// Uptime is how long the kernel has run, in seconds: on Linux and Windows by a clock that nobody sets. It is 0 where that cannot be told.
+func (m *Machine) Uptime() float64 {
+	switch runtime.GOOS {
+	case "linux":
+		return parseUptime(m.line("/proc/uptime"))
+	case "windows":
+		return uptime()
+	}
+	booted := parseBoot(m.sysctl(context.Background(), "kern.boottime"))
+	if booted.IsZero() {
+		return 0
+	}
+	return m.Now().Sub(booted).Seconds()
+}
+
+// parseUptime reads the first of the two numbers of /proc/uptime (proc_uptime(5)).
+func parseUptime(line string) float64 {
+	text, _, _ := strings.Cut(line, " ")
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0
+	}
+	return seconds
 }
 
 // parseStartTime reads field 22 of /proc/PID/stat (proc_pid_stat(5)). The second is a name in brackets that may hold anything.
@@ -89,21 +128,4 @@ func (m *Machine) inhibitors() []string {
 		}
 	}
 	return who
-}
-
-// maxUptime bounds /proc/uptime, which has two numbers.
-const maxUptime = 1 << 10
-
-// Uptime is how long the kernel has run, in seconds: a clock that nobody sets. It is 0 where nobody says.
-func (m *Machine) Uptime() float64 {
-	data, err := m.ReadFile("/proc/uptime", maxUptime)
-	if err != nil {
-		return uptime()
-	}
-	text, _, _ := strings.Cut(string(data), " ")
-	seconds, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-	if err != nil {
-		return 0
-	}
-	return seconds
 }

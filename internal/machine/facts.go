@@ -22,6 +22,10 @@ func Facts(ctx context.Context, m *Machine) fleet.Host {
 	switch runtime.GOOS {
 	case "linux":
 		return factsOfLinux(ctx, m)
+	case "darwin":
+		return factsOfMacOS(ctx, m)
+	case "freebsd":
+		return factsOfFreeBSD(ctx, m)
 	case "windows":
 		return factsOfWindows(ctx, m)
 	}
@@ -40,11 +44,7 @@ func factsOfLinux(ctx context.Context, m *Machine) fleet.Host {
 
 // factsElsewhere is what the standard library knows of a system that is none of those.
 func factsElsewhere(m *Machine, goos string) fleet.Host {
-	names := map[string]string{"darwin": "macOS", "windows": "Windows", "freebsd": "FreeBSD"}
-	name, ok := names[goos]
-	if !ok {
-		name = goos
-	}
+	name := systemName(goos)
 	why := "RedFlag cannot tell on " + name
 	h := identity(m, name, goos)
 	h.Reboot = fleet.Reboot{Needed: fleet.NeedUnknown, Because: []string{why}}
@@ -52,19 +52,26 @@ func factsElsewhere(m *Machine, goos string) fleet.Host {
 	return h
 }
 
+// systemName is what people call a system.
+func systemName(goos string) string {
+	switch goos {
+	case "darwin":
+		return "macOS"
+	case "windows":
+		return "Windows"
+	case "freebsd":
+		return "FreeBSD"
+	}
+	return goos
+}
+
 // identity gives a host's name, system and place, with what stands for them where no os-release does.
 func identity(m *Machine, system, id string) fleet.Host {
 	h := fleet.Host{
 		Name: m.hostname(), OS: system, OSID: id, Arch: runtime.GOARCH, Virtualisation: m.virtualisation(), Addresses: m.addresses(),
 	}
-	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} { // os-release(5): the first one that exists
-		data, err := m.ReadFile(file, maxFact)
-		if err != nil {
-			continue
-		}
-		r := parseOSRelease(data)
+	if r := osRelease(m.OSRelease()); r != nil {
 		h.OS, h.OSID, h.OSVersion = r.title(system), r.id(id), fleet.Plain(r["VERSION_ID"])
-		break
 	}
 	return h
 }

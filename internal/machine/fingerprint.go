@@ -15,7 +15,7 @@ const fingerprintLength = 32
 
 // Fingerprint tells one machine from another by 32 hexadecimal digits, the same ones after it was renamed or RedFlag was installed again. It
 // is a keyed hash of the machine's own ID, which machine-id(5) calls confidential: the ID cannot be had from it. It is empty
-// where a machine has no ID that can be read (macOS keeps its elsewhere). Clones of one disk share it until
+// where a machine has no ID that can be read. Clones of one disk share it until
 // somebody gives them IDs of their own.
 func Fingerprint(m *Machine) string {
 	id, ok := parseMachineID(m.machineID())
@@ -28,9 +28,13 @@ func Fingerprint(m *Machine) string {
 }
 
 // machineID reads the first file there is. One that is there and has no ID decides too: an image that is to get its ID at the first start may
-// have kept another machine's in the second place. The last is FreeBSD's, a UUID (rc.d/hostid).
+// have kept another machine's in the second place. The last is FreeBSD's, a UUID (rc.d/hostid);
+// a Mac's is its hardware's.
 func (m *Machine) machineID() string {
-	if runtime.GOOS == "windows" {
+	switch runtime.GOOS {
+	case "darwin":
+		return m.macID()
+	case "windows":
 		return m.windowsID()
 	}
 	for _, file := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid"} {

@@ -36,7 +36,7 @@ func Local() *Machine {
 // Path gives the place on this computer of a file of the machine. The name is absolute on the machine, with slashes. On Windows what is below /var/lib/redflag,
 // /var/cache/redflag and /etc/redflag lies in ProgramData.
 func (m *Machine) Path(name string) string {
-	return filepath.Join(m.Root, filepath.FromSlash(systemName(name)))
+	return filepath.Join(m.Root, filepath.FromSlash(ourName(name)))
 }
 
 // Open opens a file of the machine for reading.

@@ -6,6 +6,17 @@ import (
 	"redflag/internal/fleet"
 )
 
+// OSRelease gives the assignments of the machine's os-release file (os-release(5)), unquoted: of the first that exists. It is empty where there is none. The
+// values are what the file says, and not fit to be shown.
+func (m *Machine) OSRelease() map[string]string {
+	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+		if data, err := m.ReadFile(file, maxFact); err == nil {
+			return parseOSRelease(data)
+		}
+	}
+	return nil
+}
+
 // osRelease holds the assignments of an os-release file (os-release(5)), unquoted.
 type osRelease map[string]string
 

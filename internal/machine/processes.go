@@ -54,6 +54,9 @@ func (m *Machine) replacedInUse(ctx context.Context) inUse { return m.inUse(ctx,
 
 // inUse looks at every process as look does.
 func (m *Machine) inUse(ctx context.Context, look func(*looker, int) sight) inUse {
+	if runtime.GOOS != "linux" { // FreeBSD has a /proc, which is empty
+		return inUse{cut: unseen(systemName(runtime.GOOS))}
+	}
 	pids, err := m.pids()
 	if err != nil {
 		return inUse{cut: "the processes of this machine cannot be listed: /proc is not there"}

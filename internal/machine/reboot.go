@@ -1,10 +1,12 @@
 package machine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -99,8 +101,10 @@ func (m *Machine) rebuilt(release string) bool {
 	return onDisk != "" && onDisk != running
 }
 
-// contained says whether the machine is a container or a chroot: something whose kernel is not its own.
-func (m *Machine) contained() bool { return m.container() != "" || m.chrooted() }
+// contained says whether the machine is a container, a jail or a chroot: something whose kernel is not its own.
+func (m *Machine) contained() bool {
+	return m.container() != "" || m.chrooted() || runtime.GOOS == "freebsd" && m.jailed(context.Background())
+}
 
 // chrooted says whether process 1 has another root folder than we have; without root nobody can tell.
 func (m *Machine) chrooted() bool {

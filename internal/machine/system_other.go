@@ -19,8 +19,8 @@ func searchPath() []string {
 // systemVariables are those without which programs do not work here.
 var systemVariables []string
 
-// systemName gives the name that one of RedFlag's own files has on this system.
-func systemName(name string) string { return name }
+// ourName gives the name that one of RedFlag's own files has on this system.
+func ourName(name string) string { return name }
 
 // Administers says whether we may change this computer: whether we are root.
 func Administers() bool { return os.Geteuid() == 0 }

@@ -50,8 +50,8 @@ var ourPlaces = []struct{ name, windows string }{
 	{"/etc/redflag", "/ProgramData/redflag/config"},
 }
 
-// systemName gives the name that one of RedFlag's own files has on this system; any other keeps its own.
-func systemName(name string) string {
+// ourName gives the name that one of RedFlag's own files has on this system; any other keeps its own.
+func ourName(name string) string {
 	for _, p := range ourPlaces {
 		if rest, ok := strings.CutPrefix(name, p.name); ok && (rest == "" || rest[0] == '/') {
 			return p.windows + rest

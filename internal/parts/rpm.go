@@ -27,7 +27,7 @@ func RPM(t testing.TB) string {
 
 const (
 	// rpmVersion goes up when makeRPM or toys.sh change.
-	rpmVersion = "2"
+	rpmVersion = "3"
 	// makeRPM makes the root $1 from the archive $2, with the packages that the script $3 builds, unless it is there. Debian keeps rpm's database in
 	// the home directory, because its own packages are not rpm's. The packages dnf-plugins-core and zypper do not go together, so that one's plugin for
 	// version locks lies in /srv/versionlock alone.

@@ -4,6 +4,7 @@ top=/tmp/toys
 mkdir -p $top/specs /srv/toys/base /srv/toys/updates /srv/toys/later
 
 # toy REPOSITORY NAME EPOCH VERSION RELEASE ARCH [HEADER [SCRIPT [FILES]]]
+# Who makes them is AlmaLinux, so that a test can have a machine whose distribution they are, unless the header names a vendor.
 toy() {
 	spec=$top/specs/$2-$4-$5.$6.spec
 	cat >"$spec" <<end
@@ -13,6 +14,7 @@ Version: $4
 Release: $5
 Summary: Toy package $2
 License: MIT
+$(case "${7-}" in *Vendor:*) ;; *) echo "Vendor: AlmaLinux" ;; esac)
 $([ "$6" != noarch ] || echo "BuildArch: noarch")
 AutoReqProv: no
 ${7-}
@@ -28,7 +30,7 @@ ${8-}
 /usr/share/$2-$4-$5.$6
 ${9-}
 end
-	if ! rpmbuild --quiet --target "$6" --define "_topdir $top" --define "_rpmdir /srv/toys/$1" --define '_rpmfilename %{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm' \
+	if ! rpmbuild --quiet --target "$6" --define "_topdir $top" --define "_rpmdir /srv/toys/$1" --define '_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' \
 		--define '_binary_payload w1.gzdio' -bb "$spec" >$top/log 2>&1; then
 		tail -n 20 $top/log
 		exit 1
@@ -64,6 +66,17 @@ toy updates toy-replacement 0 3.0 1.el9 noarch 'Obsoletes: toy-old < 2
 Provides: toy-old = 3.0'
 toy base toy-held 0 1.0 1.el9 noarch
 toy updates toy-held 0 1.5 1.el9 noarch
+toy base toy-foreign 0 1.0 1.el9 noarch 'Vendor: Toys, Inc.'
+toy updates toy-foreign 0 1.1 1.el9 noarch 'Vendor: Toys, Inc.'
+toy base toy-stream 0 1.0 1.module_el9+1+aa noarch 'ModularityLabel: toys:1:9010020260101:aabbccdd'
+toy updates toy-stream 0 1.1 1.module_el9+2+bb noarch 'ModularityLabel: toys:1:9010020260201:aabbccdd'
+part='%package -n toy-part
+Version: 7.0
+Summary: A part of toy-sub with a version of its own
+%description -n toy-part
+A part of toy-sub.'
+toy base toy-sub 0 3.0 1.el9 noarch "$part" '' '%files -n toy-part'
+toy updates toy-sub 0 3.1 1.el9 noarch "$(echo "$part" | sed s/7.0/7.1/)" '' '%files -n toy-part'
 toy base toy-broken 0 1.0 1.el9 noarch
 toy updates toy-broken 0 2.0 1.el9 noarch 'Requires: nobody-has-this'
 toy base openssh-server 0 9.0 1.el9 noarch

@@ -41,8 +41,28 @@ type Content struct {
 	// Config and Size are set for a manifest: the config's digest, and the bytes of all layers together, compressed.
 	Config fleet.ImageID
 	Size   int64
+	// Layers are those of a manifest, the lowest first; nil for an index.
+	Layers []Layer
+	// Attestations are what an index has about its images; nil for a manifest.
+	Attestations []Attestation
 	// Annotations of the manifest or index.
 	Annotations map[string]string
+}
+
+// Layer is one blob of a manifest.
+type Layer struct {
+	Digest    fleet.Digest
+	MediaType string
+	// Size is its bytes as they are sent.
+	Size        int64
+	Annotations map[string]string
+}
+
+// Attestation is a manifest whose layers say something about another one: BuildKit's provenance and SBOMs (docs.docker.com, attestation storage).
+type Attestation struct {
+	Digest fleet.Digest
+	// Of is the image that it is about.
+	Of fleet.Digest
 }
 
 // Child is one image of an index.

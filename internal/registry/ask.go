@@ -5,7 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
+
+	"github.com/distribution/reference"
+
+	"redflag/internal/fleet"
 )
 
 // question is one request to a registry's API.
@@ -15,6 +20,20 @@ type question struct {
 	repo   string // whose pull scope it needs
 	accept string
 	limit  int64 // of the answer's body, in bytes
+	// into takes the body of an answer that is OK, in the place of the reply; nil for none.
+	into *os.File
+}
+
+// manifests asks for what a tag or a digest of an image names.
+func manifests(method string, name reference.Named, which string, limit int64) question {
+	repo := reference.Path(name)
+	return question{method: method, path: repo + "/manifests/" + which, repo: repo, accept: acceptManifests, limit: limit}
+}
+
+// blobs asks for a blob of an image.
+func blobs(name reference.Named, d fleet.Digest, limit int64) question {
+	repo := reference.Path(name)
+	return question{method: http.MethodGet, path: repo + "/blobs/" + string(d), repo: repo, accept: "*/*", limit: limit}
 }
 
 // reply is an answer, read whole.
@@ -148,16 +167,16 @@ func (c *Client) sendWith(ctx context.Context, h *host, q question, authorizatio
 	}
 	req.Header.Set("Accept", q.accept)
 	if authorization == "" {
-		return c.send(ctx, h, h.pace, req, q.limit)
+		return c.send(ctx, h, h.pace, req, q)
 	}
 	req.Header.Set("Authorization", authorization)
 	if _, _, password := req.BasicAuth(); !password {
-		r, err := c.send(ctx, h, h.pace, req, q.limit)
+		r, err := c.send(ctx, h, h.pace, req, q)
 		r.authorized = true
 		return r, err
 	}
 	return c.logIn(h, func() (reply, error) {
-		r, err := c.send(ctx, h, h.pace, req, q.limit)
+		r, err := c.send(ctx, h, h.pace, req, q)
 		r.authorized = true
 		return r, err
 	})
@@ -191,13 +210,13 @@ func (h *host) note(ctx context.Context, err error, now time.Time) {
 }
 
 // send does one HTTP exchange when its turn comes, and reads the answer whole.
-func (c *Client) send(ctx context.Context, h *host, p *pace, req *http.Request, limit int64) (reply, error) {
+func (c *Client) send(ctx context.Context, h *host, p *pace, req *http.Request, q question) (reply, error) {
 	began, err := p.enter(ctx)
 	if err != nil {
 		return reply{}, err
 	}
 	defer p.leave()
-	ctx, cancel := context.WithTimeout(ctx, c.patience)
+	ctx, cancel := context.WithTimeout(ctx, q.patience(c))
 	defer cancel()
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
 	resp, err := h.http.Do(req.WithContext(ctx))
@@ -205,7 +224,7 @@ func (c *Client) send(ctx context.Context, h *host, p *pace, req *http.Request, 
 		return reply{}, err
 	}
 	defer resp.Body.Close()
-	body, err := readBody(resp.Body, limit)
+	body, err := q.read(resp)
 	if err != nil {
 		return reply{}, err
 	}

@@ -26,6 +26,8 @@ type Config struct {
 	CertsDir string
 	// DockerConfig is the folder of Docker's config.json with its credentials; empty asks anonymously.
 	DockerConfig string
+	// AuthFiles are those of `podman login` (containers-auth.json(5)). A registry for which Docker's config.json has nothing is looked for there, in this order.
+	AuthFiles []string
 	// Shared is asked before registries are; nil for nobody.
 	Shared Shared
 	// UserAgent names us to registries.
@@ -84,7 +86,7 @@ func New(cfg Config) *Client {
 	return &Client{
 		cfg:      cfg,
 		cache:    openCache(cfg.CacheDir, cfg.Now, cfg.Log),
-		creds:    readCredentials(cfg.DockerConfig),
+		creds:    readCredentials(cfg.DockerConfig, cfg.AuthFiles...),
 		sharing:  newSharing(cfg.Shared),
 		hosts:    map[string]*host{},
 		paces:    map[string]*pace{},

@@ -14,7 +14,7 @@ import (
 // it is [ErrBudget] while too few are left.
 func (c *Client) Content(ctx context.Context, ref reference.Canonical) (Content, error) {
 	d := fleet.Digest(ref.Digest())
-	q := question{http.MethodGet, reference.Path(ref) + "/manifests/" + string(d), reference.Path(ref), acceptManifests, maxManifest}
+	q := manifests(http.MethodGet, ref, string(d), maxManifest)
 	data, err := c.bytes(ctx, ref, d, q, c.affordable)
 	if err != nil {
 		return Content{}, err
@@ -27,7 +27,7 @@ func (c *Client) Content(ctx context.Context, ref reference.Canonical) (Content,
 // a pull.
 func (c *Client) ImageConfig(ctx context.Context, name reference.Named, config fleet.ImageID) (ImageConfig, error) {
 	d := fleet.Digest(config) // here alone the two are one: an image's ID is its config's digest
-	q := question{http.MethodGet, reference.Path(name) + "/blobs/" + string(d), reference.Path(name), "*/*", maxConfig}
+	q := blobs(name, d, maxConfig)
 	data, err := c.bytes(ctx, name, d, q, func(*host) error { return nil })
 	if err != nil {
 		return ImageConfig{}, err

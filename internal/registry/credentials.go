@@ -42,12 +42,42 @@ type credentials struct {
 // maxDockerConfig bounds config.json.
 const maxDockerConfig = 4 << 20
 
-// readCredentials reads config.json in a folder. No folder and no file mean no credentials.
-func readCredentials(dir string) *credentials {
-	if dir == "" {
-		return &credentials{}
+// readCredentials reads config.json in a folder, and then files of `podman login`. No folder and no file mean no credentials.
+func readCredentials(dir string, authFiles ...string) *credentials {
+	c := &credentials{}
+	if dir != "" {
+		c = readCredentialFile(filepath.Join(dir, "config.json"))
 	}
-	path := filepath.Join(dir, "config.json")
+	for _, file := range authFiles {
+		c.add(readCredentialFile(file))
+	}
+	return c
+}
+
+// add takes what another file has for registries for which there is nothing yet.
+func (c *credentials) add(more *credentials) {
+	if c.err == nil {
+		c.err = more.err
+	}
+	for host, cred := range more.auths {
+		if c.auths == nil {
+			c.auths = map[string]credential{}
+		}
+		if _, known := c.auths[host]; !known {
+			c.auths[host] = cred
+		}
+	}
+	for host, name := range more.credHelpers {
+		if c.credHelpers == nil {
+			c.credHelpers = map[string]string{}
+		}
+		if _, known := c.auths[host]; !known && c.credHelpers[host] == "" {
+			c.credHelpers[host] = name
+		}
+	}
+}
+
+func readCredentialFile(path string) *credentials {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &credentials{}
@@ -84,6 +114,9 @@ func parseDockerConfig(data []byte) (*credentials, error) {
 	}
 	c := &credentials{auths: map[string]credential{}, credHelpers: map[string]string{}, credsStore: j.CredsStore}
 	for key, a := range j.Auths {
+		if isNamespace(key) {
+			continue
+		}
 		cred := credential{user: a.Username, password: a.Password, identity: a.IdentityToken}
 		if user, password, ok := decodeAuth(a.Auth); ok {
 			cred.user, cred.password = user, password
@@ -93,15 +126,25 @@ func parseDockerConfig(data []byte) (*credentials, error) {
 		}
 	}
 	for key, name := range j.CredHelpers {
+		if isNamespace(key) {
+			continue
+		}
 		c.credHelpers[hostOfKey(key)] = name
 	}
 	return c, nil
 }
 
-// LoggedIn names the registries that Docker's config.json in a folder has credentials for, sorted; "every registry" stands for a
+// isNamespace says whether a key is for a part of a registry alone (quay.io/me, containers-auth.json(5)), which is not told apart here: what is for a part is not sent
+// to the rest of it.
+func isNamespace(key string) bool {
+	_, path, has := strings.Cut(key, "/")
+	return has && !strings.Contains(key, "://") && path != "" && !strings.HasPrefix(path, "v1") && !strings.HasPrefix(path, "v2")
+}
+
+// LoggedIn names the registries that Docker's config.json in a folder, and files of `podman login`, have credentials for, sorted; "every registry" stands for a
 // store of credentials. The error says why the file cannot be used.
-func LoggedIn(dir string) ([]string, error) {
-	c := readCredentials(dir)
+func LoggedIn(dir string, authFiles ...string) ([]string, error) {
+	c := readCredentials(dir, authFiles...)
 	if c.err != nil {
 		return nil, c.err
 	}

@@ -118,3 +118,31 @@ func TestWhoIsLoggedInWhereIsTold(t *testing.T) {
 		t.Errorf("without a file: %q, %v", got, err)
 	}
 }
+
+func TestWhoHasLoggedInByPodmanIsKnownToo(t *testing.T) {
+	b := newBearer(t)
+	b.user, b.password = "anna", "secret"
+	l := newLab(t, b.guards())
+	want := l.push(t, "app:1", image(t, amd64, nil))
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const right, wrong = `{"auth":"YW5uYTpzZWNyZXQ="}`, `{"auth":"YW5uYTp3cm9uZw=="}`
+	first := file("first.json", `{"auths":{"`+l.host+`":`+right+`,"other.example/part":`+right+`}}`)
+	second := file("second.json", `{"auths":{"`+l.host+`":`+wrong+`}}`)
+	a, err := start(t, Config{AuthFiles: []string{filepath.Join(dir, "none.json"), first, second}}).Resolve(t.Context(), l.ref(t, "app:1"))
+	if err != nil || a.Digest != want {
+		t.Errorf("%s, %v", a.Digest, err)
+	}
+	if got, err := LoggedIn("", first, second); strings.Join(got, " ") != l.host || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := LoggedIn("", file("broken.json", "{")); err == nil || !strings.Contains(err.Error(), "broken.json") {
+		t.Error(err)
+	}
+}

@@ -69,6 +69,7 @@ type manifestJSON struct {
 }
 
 type descriptorJSON struct {
+	MediaType   string            `json:"mediaType"`
 	Digest      string            `json:"digest"`
 	Size        int64             `json:"size"`
 	Platform    *platformJSON     `json:"platform"`
@@ -118,6 +119,9 @@ func (c *Content) readChildren(manifests []descriptorJSON) error {
 			return fmt.Errorf("an index with the digest %q", fleet.Plain(m.Digest))
 		}
 		if m.isAttestation() {
+			if of, ok := validDigest(m.Annotations["vnd.docker.reference.digest"]); ok {
+				c.Attestations = append(c.Attestations, Attestation{Digest: d, Of: of})
+			}
 			continue
 		}
 		c.Children = append(c.Children, Child{Digest: d, Platform: m.Platform.platform()})
@@ -145,6 +149,11 @@ func (c *Content) readImage(m manifestJSON) error {
 			return errors.New("a layer of an impossible size")
 		}
 		c.Size += l.Size
+		d, ok := validDigest(l.Digest)
+		if !ok {
+			return fmt.Errorf("a manifest with the layer %q", fleet.Plain(l.Digest))
+		}
+		c.Layers = append(c.Layers, Layer{Digest: d, MediaType: l.MediaType, Size: l.Size, Annotations: l.Annotations})
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func eachEndpoint[T any](c *Client, name reference.Named, ask func(*host) (T, er
 
 // head learns a tag's digest: by HEAD, which costs nothing on Docker Hub, or where that does not say by GET and hashing.
 func (c *Client) head(ctx context.Context, h *host, ref reference.NamedTagged) (Answer, error) {
-	q := question{http.MethodHead, reference.Path(ref) + "/manifests/" + ref.Tag(), reference.Path(ref), acceptManifests, 0}
+	q := manifests(http.MethodHead, ref, ref.Tag(), 0)
 	r, err := c.ask(ctx, h, q)
 	if err != nil {
 		return Answer{}, err
@@ -243,7 +243,7 @@ func (c *Client) Exists(ctx context.Context, ref reference.Canonical) (bool, err
 // exists is nil when the host has a digest, and [ErrGone] when it says that it has not.
 func (c *Client) exists(ctx context.Context, h *host, ref reference.Canonical) error {
 	d := fleet.Digest(ref.Digest())
-	q := question{http.MethodHead, reference.Path(ref) + "/manifests/" + string(d), reference.Path(ref), acceptManifests, 0}
+	q := manifests(http.MethodHead, ref, string(d), 0)
 	r, err := c.ask(ctx, h, q)
 	if err != nil {
 		return err

@@ -99,7 +99,7 @@ func (c *Client) listTags(ctx context.Context, h *host, name reference.Named) ([
 			break
 		}
 		seen[path] = true
-		page, next, err := c.pageOfTags(ctx, h, question{http.MethodGet, path, repo, "application/json", maxTagsPage})
+		page, next, err := c.pageOfTags(ctx, h, question{method: http.MethodGet, path: path, repo: repo, accept: "application/json", limit: maxTagsPage})
 		if err != nil {
 			return nil, err
 		}

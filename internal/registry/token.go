@@ -183,9 +183,9 @@ func (c *Client) fetchToken(ctx context.Context, h *host, ch challenge, group []
 			return reply{}, err
 		}
 		if cred.none() {
-			return c.send(ctx, h, p, req, maxToken)
+			return c.send(ctx, h, p, req, question{limit: maxToken})
 		}
-		return c.logIn(h, func() (reply, error) { return c.send(ctx, h, p, req, maxToken) })
+		return c.logIn(h, func() (reply, error) { return c.send(ctx, h, p, req, question{limit: maxToken}) })
 	})
 	switch {
 	case err != nil:

@@ -37,7 +37,7 @@ const plenty = 0.5
 // left, so that suggestions never use up what answers and the engine need.
 func (c *Client) OptionalContent(ctx context.Context, ref reference.Canonical) (Content, error) {
 	d := fleet.Digest(ref.Digest())
-	q := question{http.MethodGet, reference.Path(ref) + "/manifests/" + string(d), reference.Path(ref), acceptManifests, maxManifest}
+	q := manifests(http.MethodGet, ref, string(d), maxManifest)
 	data, err := c.bytes(ctx, ref, d, q, func(h *host) error {
 		if err := c.affordable(h); err != nil {
 			return err

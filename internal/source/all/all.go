@@ -7,11 +7,18 @@ import (
 	"redflag/internal/source"
 	"redflag/internal/source/apk"
 	"redflag/internal/source/apt"
+	"redflag/internal/source/brew"
 	"redflag/internal/source/chocolatey"
 	"redflag/internal/source/dnf"
 	"redflag/internal/source/dnf5"
 	"redflag/internal/source/docker"
+	"redflag/internal/source/flatpak"
+	"redflag/internal/source/freebsd"
+	"redflag/internal/source/fwupd"
 	"redflag/internal/source/pacman"
+	"redflag/internal/source/pkg"
+	"redflag/internal/source/snap"
+	"redflag/internal/source/softwareupdate"
 	"redflag/internal/source/windowsupdate"
 	"redflag/internal/source/winget"
 	"redflag/internal/source/zypper"
@@ -38,6 +45,13 @@ func Sources(opt Options) []source.Source {
 		zypper.Source{},
 		pacman.Source{},
 		apk.Source{},
+		flatpak.Source{StateDir: opt.StateDir},
+		snap.Source{StateDir: opt.StateDir},
+		fwupd.Source{},
+		softwareupdate.Source{},
+		brew.Source{},
+		freebsd.Source{},
+		pkg.Source{},
 		windowsupdate.Source{},
 		winget.Source{},
 		chocolatey.Source{},

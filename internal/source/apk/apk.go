@@ -25,15 +25,19 @@ func (Source) Name() string { return "apk" }
 // Present implements source.Source.
 func (Source) Present(m *machine.Machine) bool { return databaseFile(m) != "" }
 
-// Packages implements source.Lister.
+// Packages implements source.Lister. Without an index that names a package, nobody knows whether it is Alpine's own: then it has no ecosystem.
 func (s Source) Packages(_ context.Context, m *machine.Machine) ([]fleet.Package, error) {
 	installed, err := readInstalled(m)
 	if err != nil {
 		return nil, err
 	}
+	offers, _, _ := readIndexes(m) // a scan tells what cannot be read
+	known := newOrigins(offers)
 	list := make([]fleet.Package, 0, len(installed))
 	for _, p := range installed {
-		one := fleet.Package{Source: s.Name(), Name: p.name, Version: p.version, Arch: fleet.Plain(p.arch)}
+		one := fleet.Package{
+			Source: s.Name(), Name: p.name, Version: p.version, Arch: fleet.Plain(p.arch), Ecosystem: known.ecosystem(p.name, p.origin, p.version),
+		}
 		if p.origin != "" && p.origin != p.name {
 			one.From = fleet.Plain(p.origin)
 		}
@@ -63,8 +67,9 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	if err != nil {
 		return f, errors.Join(append(problems, err)...)
 	}
+	known := newOrigins(offers)
 	for _, u := range list {
-		f.Updates = append(f.Updates, describe(u, offers))
+		f.Updates = append(f.Updates, describe(u, known))
 	}
 	problems = append(problems, block(ctx, m, f.Updates, w))
 	if age := m.Now().Sub(asOf); !asOf.IsZero() && age > staleAfter {
@@ -82,9 +87,10 @@ type upgradable struct {
 	arch string
 }
 
-func describe(u upgradable, offers []*pkg) fleet.Update {
-	one := fleet.Update{Name: u.from.name, Arch: fleet.Plain(u.arch), From: u.from.version, To: u.to, Summary: fleet.Plain(u.from.summary)}
-	at := slices.IndexFunc(offers, func(p *pkg) bool { return p.name == u.from.name && p.version == u.to })
+func describe(u upgradable, known origins) fleet.Update {
+	one := fleet.Update{Name: u.from.name, Arch: fleet.Plain(u.arch), From: u.from.version, To: u.to, Summary: fleet.Plain(u.from.summary), Build: known.build(u.from, u.to)}
+	offers := known.offers[u.from.name]
+	at := slices.IndexFunc(offers, func(p *pkg) bool { return p.version == u.to })
 	if at >= 0 {
 		one.Size, one.Summary, one.Origin = offers[at].download, fleet.Plain(offers[at].summary), fleet.Plain(offers[at].from)
 	}

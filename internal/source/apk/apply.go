@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -135,12 +134,9 @@ func (s snapshot) differences(now snapshot) []fleet.Change {
 // Settle implements source.Installer: the truth is in the database, which also says which scripts failed. apk's exit code is the number of its errors: 1 also
 // where everything is installed and a script failed.
 func (s Source) Settle(_ context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
-	o := fleet.NewOutcome()
 	var before snapshot
-	if err := w.Read(m, beforeFile, &before); errors.Is(err, fs.ErrNotExist) {
-		o.Missing, o.Because = p.Changes, "it was ended before it began to change anything"
-		return o, nil
-	} else if err != nil {
+	o, begun, err := w.Before(m, p, beforeFile, &before)
+	if !begun {
 		return o, err
 	}
 	now, err := look(m)

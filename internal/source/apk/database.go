@@ -1,20 +1,16 @@
 package apk
 
 import (
-	"archive/tar"
 	"bufio"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
@@ -29,8 +25,8 @@ type pkg struct {
 	files map[string]string
 	// broken: apk could not put all its files in place, or a script of its failed.
 	broken bool
-	// from is the repository that offers it.
-	from string
+	// from is the repository that offers it, and ecosystem the release of Alpine that this is of, in OSV's words; both empty where that is not known.
+	from, ecosystem string
 }
 
 const (
@@ -174,87 +170,6 @@ func find(list []*pkg, name string) *pkg {
 		return nil
 	}
 	return list[at]
-}
-
-// parseIndex reads an APKINDEX.tar.gz: a signature and an archive, each compressed for itself, one after the other.
-func parseIndex(r io.Reader) ([]*pkg, error) {
-	z, err := gzip.NewReader(bufio.NewReader(r))
-	if err != nil {
-		return nil, err
-	}
-	bounded := &io.LimitedReader{R: z, N: maxIndex}
-	t := tar.NewReader(bounded)
-	for {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return nil, errors.New("it has no APKINDEX")
-		}
-		if err != nil {
-			return nil, err
-		}
-		if h.Name == "APKINDEX" && h.Typeflag == tar.TypeReg {
-			return parseStanzas(t)
-		}
-	}
-}
-
-// readIndexes reads what was fetched of the repositories, and those on this machine, and when the newest of them was. Which file is of which repository is
-// known to apk alone; what is read here describes what apk says is on offer. Indexes of apk 3's own form are not read.
-func readIndexes(m *machine.Machine) (offers []*pkg, asOf time.Time, err error) {
-	var files []string
-	for _, dir := range []string{"/etc/apk/cache", "/var/cache/apk"} {
-		found, err := filepath.Glob(filepath.Join(m.Path(dir), "APKINDEX.*.tar.gz"))
-		if err != nil {
-			return nil, asOf, err
-		}
-		for _, f := range found {
-			files = append(files, path.Join(dir, filepath.Base(f)))
-		}
-	}
-	text, err := m.ReadFile(repositoriesFile, maxWorld)
-	if err != nil {
-		return nil, asOf, &fleet.Unknown{Because: repositoriesFile + " cannot be read: " + fleet.Plain(err.Error()), Remedy: "name Alpine's repositories there: setup-apkrepos", Err: err}
-	}
-	for line := range strings.Lines(string(text)) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, "/") {
-			files = append(files, path.Join(line, arch(m), "APKINDEX.tar.gz"))
-		}
-	}
-	var problems []error
-	for _, file := range files {
-		list, at, err := readIndex(m, file)
-		if err != nil {
-			problems = append(problems, unreadable(file, err))
-			continue
-		}
-		if at.After(asOf) {
-			asOf = at
-		}
-		offers = append(offers, list...)
-	}
-	if len(files) == 0 {
-		problems = append(problems, &fleet.Unknown{Because: "no index of a repository was fetched, so nothing is known of updates", Remedy: "sudo redflag scan --refresh"})
-	}
-	return offers, asOf, errors.Join(problems...)
-}
-
-func readIndex(m *machine.Machine, file string) ([]*pkg, time.Time, error) {
-	f, err := m.Open(file)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	list, err := parseIndex(f)
-	for _, p := range list {
-		if base(file) == "APKINDEX" {
-			p.from = path.Dir(path.Dir(file))
-		}
-	}
-	return list, info.ModTime().UTC(), err
 }
 
 // arch is apk's own word for what the machine runs.

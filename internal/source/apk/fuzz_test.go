@@ -31,7 +31,7 @@ func FuzzIndex(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add(data[:len(data)/2])
-	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = parseIndex(bytes.NewReader(data)) })
+	f.Fuzz(func(_ *testing.T, data []byte) { _, _, _ = parseIndex(bytes.NewReader(data)) })
 }
 
 func FuzzSimulated(f *testing.F) {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha1" //nolint:gosec // apk's own checksums of files
 	"encoding/base64"
 	"errors"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,7 +31,7 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	complete(m, &p, installed)
 	p.Restart, _ = m.Users(ctx, filesOf(p, installed))
 	p.ConfigFiles = changedConfigFiles(m, p, installed)
-	p.Reboot = rebootFor(p)
+	p.Reboot = source.RebootFor(p, restarts.MatchString)
 	p.Free = source.Free(m, "/var/cache/apk", "/usr")
 	if inMemory(m) {
 		p.Warnings = append(p.Warnings, "this machine runs from memory: what is installed is lost at the next start unless it is committed (lbu commit)")
@@ -115,17 +114,6 @@ var protected = regexp.MustCompile(`^(alpine-base|alpine-baselayout|alpine-keys|
 // restarts are packages that take effect with the next start.
 var restarts = regexp.MustCompile(`^(linux-(lts|virt|edge|rpi[0-9]*|stable)|linux-firmware.*|intel-ucode|amd-ucode|musl|openrc)$`)
 
-func rebootFor(p fleet.Plan) fleet.Reboot {
-	r := fleet.Reboot{Needed: fleet.NeedUnknown, Because: []string{}}
-	for _, c := range p.Changes {
-		if c.To != "" && restarts.MatchString(c.Name) {
-			r.Needed = fleet.Needed
-			r.Because = append(r.Because, c.Name)
-		}
-	}
-	return r
-}
-
 // inMemory says whether the machine is a diskless one, which keeps its state where lbu.conf names a medium.
 func inMemory(m *machine.Machine) bool {
 	text, err := m.ReadFile("/etc/lbu/lbu.conf", maxWorld)
@@ -170,19 +158,8 @@ func changedConfigFiles(m *machine.Machine, p fleet.Plan, installed []*pkg) []st
 	return list
 }
 
-// maxConfigFile bounds what is read of a configuration file to see whether it was changed.
-const maxConfigFile = 16 << 20
-
 // checksum is a file's as the database writes it: Q1 and a SHA-1 in base64.
 func checksum(m *machine.Machine, name string) (string, bool) {
-	f, err := m.Open(name)
-	if err != nil {
-		return "", false
-	}
-	defer f.Close()
-	h := sha1.New() //nolint:gosec // see the import
-	if _, err := io.Copy(h, io.LimitReader(f, maxConfigFile)); err != nil {
-		return "", false
-	}
-	return "Q1" + base64.StdEncoding.EncodeToString(h.Sum(nil)), true
+	sum, ok := source.Sum(m, name, sha1.New()) //nolint:gosec // see the import
+	return "Q1" + base64.StdEncoding.EncodeToString(sum), ok
 }

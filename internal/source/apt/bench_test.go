@@ -70,3 +70,31 @@ func median(d []time.Duration) time.Duration {
 	slices.Sort(d)
 	return d[len(d)/2]
 }
+
+// BenchmarkInventory lists what is installed behind a scan, as an agent does. x-unchanged is its time divided by that of a scan on which nothing has changed.
+func BenchmarkInventory(b *testing.B) {
+	l := newLab(b, "bookworm")
+	s := l.source()
+	s.StateDir = b.TempDir()
+	m := l.machine()
+	if _, err := s.Scan(b.Context(), m); err != nil {
+		b.Fatal(err)
+	}
+	var ours, scans []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		list, err := s.Packages(b.Context(), m)
+		ours = append(ours, time.Since(began))
+		if err != nil || len(list) == 0 || list[0].Ecosystem != "Debian:12" {
+			b.Fatal(list, err)
+		}
+		b.StopTimer()
+		began = time.Now()
+		if _, err := s.Scan(b.Context(), m); err != nil {
+			b.Fatal(err)
+		}
+		scans = append(scans, time.Since(began))
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(median(ours))/float64(median(scans)), "x-unchanged")
+}

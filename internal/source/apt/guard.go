@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // dpkg's own checksums of configuration files
 	"encoding/hex"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -53,21 +52,6 @@ func isKernel(name, release string) bool {
 // kernelPackage are those that take effect with the next start.
 var kernelPackage = regexp.MustCompile(`^(linux-image-.*|linux-modules-.*|intel-microcode|amd64-microcode|raspi-firmware)$`)
 
-// rebootFor says whether a plan is known to need a reboot. What it is not known to need may turn out afterwards.
-func rebootFor(p fleet.Plan) fleet.Reboot {
-	r := fleet.Reboot{Needed: fleet.NeedUnknown, Because: []string{}}
-	for _, c := range p.Changes {
-		if c.To != "" && kernelPackage.MatchString(c.Name) {
-			r.Needed = fleet.Needed
-			r.Because = append(r.Because, c.Name)
-		}
-	}
-	return r
-}
-
-// maxConfigFile bounds what is read of a configuration file to see whether it was changed.
-const maxConfigFile = 16 << 20
-
 // changedConfigFiles names the configuration files of what changes that are not as their package brought them. Where dpkg does not say, none are
 // named.
 func changedConfigFiles(ctx context.Context, m *machine.Machine, p fleet.Plan) []string {
@@ -99,14 +83,6 @@ func changedConfigFiles(ctx context.Context, m *machine.Machine, p fleet.Plan) [
 }
 
 func checksum(m *machine.Machine, name string) (string, bool) {
-	f, err := m.Open(name)
-	if err != nil {
-		return "", false
-	}
-	defer f.Close()
-	h := md5.New() //nolint:gosec // see the import
-	if _, err := io.Copy(h, io.LimitReader(f, maxConfigFile)); err != nil {
-		return "", false
-	}
-	return hex.EncodeToString(h.Sum(nil)), true
+	sum, ok := source.Sum(m, name, md5.New()) //nolint:gosec // see the import
+	return hex.EncodeToString(sum), ok
 }

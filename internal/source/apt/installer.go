@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/source"
+	versions "redflag/internal/version"
 )
 
 // calmly makes maintainer scripts and what hooks into apt ask nobody and restart nothing.
@@ -133,12 +133,9 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 
 // Settle implements source.Installer: the truth is in the database.
 func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
-	o := fleet.NewOutcome()
 	var before snapshot
-	if err := w.Read(m, beforeFile, &before); errors.Is(err, fs.ErrNotExist) {
-		o.Missing, o.Because = p.Changes, "it was ended before it began to change anything"
-		return o, nil
-	} else if err != nil {
+	o, begun, err := w.Before(m, p, beforeFile, &before)
+	if !begun {
 		return o, err
 	}
 	db, err := s.database(m)
@@ -211,7 +208,7 @@ func (s snapshot) differences(now snapshot) []fleet.Change {
 	list := []fleet.Change{}
 	add := func(key, from, to string) {
 		name, arch, _ := strings.Cut(key, ":")
-		c := fleet.Change{Action: actionOf(from, to), Name: name, Arch: arch, From: from, To: to}
+		c := fleet.Change{Action: source.ActionOf(from, to, versions.CompareDebian), Name: name, Arch: arch, From: from, To: to}
 		c.Automatic = slices.Contains(s.Auto, name) || slices.Contains(s.Auto, key)
 		list = append(list, c)
 	}

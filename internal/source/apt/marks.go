@@ -9,20 +9,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
-	versions "redflag/internal/version"
 )
-
-func actionOf(from, to string) fleet.Action {
-	switch {
-	case from == "":
-		return fleet.Install
-	case to == "":
-		return fleet.Remove
-	case versions.CompareDebian(from, to) > 0:
-		return fleet.Downgrade
-	}
-	return fleet.Upgrade
-}
 
 // restoreMarks marks again as automatic what was so, or came so: apt takes what it is told by name for what a person chose, and would keep it
 // for ever. That it fails costs nothing but that.

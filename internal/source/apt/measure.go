@@ -139,7 +139,7 @@ func foresee(ctx context.Context, m *machine.Machine, p *fleet.Plan) {
 		}
 	}
 	restart, reasons := m.Users(ctx, files)
-	p.Restart, p.Reboot = restart, rebootFor(*p)
+	p.Restart, p.Reboot = restart, source.RebootFor(*p, kernelPackage.MatchString)
 	if len(reasons) > 0 {
 		p.Reboot.Needed, p.Reboot.Because = fleet.Needed, append(p.Reboot.Because, reasons...)
 	}

@@ -19,7 +19,7 @@ import (
 // expire or grow stale) is not in the answer and is looked at each time.
 
 // printVersion goes up when answers mean something else.
-const printVersion = 2
+const printVersion = 3
 
 // takePrint looks at all files. It is empty where something cannot be looked at: then nothing is recalled and nothing kept.
 func takePrint(m *machine.Machine, set *settings) (string, error) {

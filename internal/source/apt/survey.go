@@ -23,6 +23,8 @@ type survey struct {
 	Interrupted []string
 	// Opaque: the preferences say something that our reader does not understand, so that only apt knows the candidates.
 	Opaque bool
+	// Own are the installed packages that come from the distribution itself, as name:architecture, by its ecosystem.
+	Own map[string][]string
 
 	// problems is what could not be read.
 	problems []error
@@ -174,6 +176,7 @@ func inChroot(ctx context.Context, m *machine.Machine) bool {
 // decide chooses candidates and lists those that are updates.
 func (s *survey) decide(db *Database, offered map[packageKey][]*version, p *policy) {
 	var upgradable, blockers []*choice
+	origins := origins{}
 	for _, pkg := range db.Packages {
 		if !pkg.Installed() {
 			continue
@@ -181,6 +184,7 @@ func (s *survey) decide(db *Database, offered map[packageKey][]*version, p *poli
 		c := newChoice(pkg, offered[packageKey{pkg.Name, nativeFor(pkg.Arch, p.native)}])
 		p.pin(c)
 		c.choose(p)
+		origins.add(c)
 		newer := c.upgradable()
 		if newer {
 			upgradable = append(upgradable, c)
@@ -189,6 +193,7 @@ func (s *survey) decide(db *Database, offered map[packageKey][]*version, p *poli
 			blockers = append(blockers, c)
 		}
 	}
+	s.Own = origins.own()
 	slices.SortFunc(upgradable, compareChoices)
 	obstacles := findObstacles(upgradable, blockers)
 	for _, c := range upgradable {

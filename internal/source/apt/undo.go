@@ -6,18 +6,12 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/source"
+	versions "redflag/internal/version"
 )
 
 // Undo implements source.Installer: each change the other way round.
 func (s Source) Undo(_ *machine.Machine, _ fleet.Plan, o fleet.Outcome, _ source.Work) (fleet.Selection, error) {
-	var sel fleet.Selection
-	for _, c := range o.Done {
-		sel.Back = append(sel.Back, fleet.Change{Action: actionOf(c.To, c.From), Name: c.Name, Arch: c.Arch, From: c.To, To: c.From, Automatic: c.Automatic})
-	}
-	if len(sel.Back) == 0 {
-		return sel, &fleet.Unknown{Because: "the job changed nothing, so there is nothing to undo"}
-	}
-	return sel, nil
+	return source.Back(o, versions.CompareDebian)
 }
 
 // back gives the words that go back to versions: those that were kept here by their files, others by what archives have.

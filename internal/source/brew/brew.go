@@ -154,7 +154,7 @@ func cask(e entry, known catalogue) offer {
 	case c.AutoUpdates:
 		o.update.Blocked, o.update.BlockedBecause = fleet.KeptBack, "it updates itself; named, it is installed"
 	case e.CurrentVersion == "latest":
-		o.update.Blocked, o.update.BlockedBecause = fleet.KeptBack, "it has no version; named, it is installed"
+		o.byHand = "it has no version, so nobody could tell what was done: brew upgrade --cask " + e.Name
 	}
 	return o.blocked(e)
 }

@@ -54,6 +54,8 @@ type wanted struct {
 	File string `json:"file,omitempty"`
 	// Way is in or out.
 	Way string `json:"way,omitempty"`
+	// Automatic: it was there because another package needed it.
+	Automatic bool `json:"automatic,omitempty"`
 }
 
 func want(p rpm.Package) wanted {
@@ -99,6 +101,8 @@ type offered struct {
 	Download  int64  `json:"download"`
 	Size      int64  `json:"size"`
 	Summary   string `json:"summary"`
+	Source    string `json:"source"`
+	Vendor    string `json:"vendor"`
 	Way       string `json:"way"`
 	Action    string `json:"action"`
 	Automatic bool   `json:"automatic"`

@@ -68,7 +68,8 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	}
 	advisories, asOf, problem := rpm.ReadAdvisories(ctx, m, said.repositories())
 	f := fleet.Finding{AsOf: asOf, Updates: said.all(rpm.Newest(installed))}
-	rpm.Judge(&f, advisories)
+	rpm.Judge(m, &f, installed, advisories, said.offers())
+	rpm.Leave(m, &f)
 	return f, errors.Join(problem, said.problems(), rpm.Stale(asOf, m.Now()))
 }
 
@@ -106,7 +107,7 @@ func oneLine(text string) string {
 }
 
 // all gives the updates, those that are blocked among them.
-func (a answer) all(newest map[string]string) []fleet.Update {
+func (a answer) all(newest map[string]rpm.Package) []fleet.Update {
 	list := []fleet.Update{}
 	for _, p := range a.Updates {
 		u := p.update(newest)
@@ -134,9 +135,22 @@ func (a answer) all(newest map[string]string) []fleet.Update {
 	return list
 }
 
-func (p offered) update(newest map[string]string) fleet.Update {
+// offers gives what dnf says of the packages behind what is on offer.
+func (a answer) offers() map[rpm.Package]rpm.Offer {
+	offers := map[rpm.Package]rpm.Offer{}
+	add := func(p offered) { offers[p.plain()] = rpm.Offer{Source: p.Source, Vendor: p.Vendor} }
+	for _, p := range a.Updates {
+		add(p)
+	}
+	for _, x := range a.Excluded {
+		add(x.Package)
+	}
+	return offers
+}
+
+func (p offered) update(newest map[string]rpm.Package) fleet.Update {
 	one := p.plain()
 	return fleet.Update{
-		Source: "dnf", Name: one.Name, Arch: one.Arch, From: newest[one.Key()], To: one.EVR, Origin: fleet.Plain(p.Repo), Size: p.Download, Summary: fleet.Plain(p.Summary),
+		Source: "dnf", Name: one.Name, Arch: one.Arch, From: rpm.Before(newest, one), To: one.EVR, Origin: fleet.Plain(p.Repo), Size: p.Download, Summary: fleet.Plain(p.Summary),
 	}
 }

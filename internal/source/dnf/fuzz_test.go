@@ -5,6 +5,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/source/rpm"
 )
 
 func FuzzParseAnswer(f *testing.F) {
@@ -17,7 +18,7 @@ func FuzzParseAnswer(f *testing.F) {
 		if (err == nil) == (a.DNF == "") {
 			t.Errorf("%v and a dnf %q", err, a.DNF)
 		}
-		for _, u := range a.all(map[string]string{}) {
+		for _, u := range a.all(map[string]rpm.Package{}) {
 			if u.Name != fleet.Plain(u.Name) || u.To != fleet.Plain(u.To) {
 				t.Errorf("%q %q", u.Name, u.To)
 			}

@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"redflag/internal/fleet"
@@ -66,9 +67,15 @@ func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w 
 	return rpm.Settle(ctx, m, p, w, rpm.Beside(m), refusals...)
 }
 
-// Undo implements source.Installer.
-func (s Source) Undo(_ *machine.Machine, _ fleet.Plan, o fleet.Outcome, _ source.Work) (fleet.Selection, error) {
-	return rpm.Undo(o)
+// Undo implements source.Installer. What went and had come because another needed it comes back as that.
+func (s Source) Undo(_ *machine.Machine, p fleet.Plan, o fleet.Outcome, _ source.Work) (fleet.Selection, error) {
+	sel, err := rpm.Undo(o)
+	for i, c := range sel.Back {
+		sel.Back[i].Automatic = c.From == "" && slices.ContainsFunc(p.Changes, func(o fleet.Change) bool {
+			return o.To == "" && o.Name == c.Name && o.Arch == c.Arch && o.From == c.To && o.Automatic
+		})
+	}
+	return sel, err
 }
 
 // keep puts aside what a plan replaces: from dnf's cache, or from the repositories. What is nowhere cannot be kept, and the log says so: then that change

@@ -2,27 +2,21 @@ package dnf
 
 import (
 	"context"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"redflag/internal/fleet"
-	"redflag/internal/source/rpm/rpmtest"
+	"redflag/internal/source/sourcetest"
 )
 
-// repositories are the lab's, as a configuration has them.
-// ordinary are the toys that a machine has installed.
-// newLab gives a lab whose metadata is fetched.
-// everything is what the ordinary toys become, as a plan.
 func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 	l := newLab(t, ordinary...)
 	s := quick()
 	l.Write("/etc/toy.conf", "setting=mine\n")
 	before := l.Everything()
 	p := l.Plan(s, fleet.Selection{All: true})
-	if got := rpmtest.Lines(p.Changes); got != everything {
+	if got := sourcetest.Lines(p.Changes); got != everything {
 		t.Fatalf("got  %s\nwant %s", got, everything)
 	}
 	if p.Download == 0 || !slices.Equal(p.ConfigFiles, []string{"/etc/toy.conf"}) || p.Reboot.Needed != fleet.Needed || len(p.Warnings) != 1 {
@@ -37,14 +31,14 @@ func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 		t.Fatalf("a plan changed the machine:\n%s", got)
 	}
 	o, w := l.Succeeds(s, p)
-	if got := rpmtest.Lines(o.Done); got != everything || !slices.Equal(o.ConfigFiles, []string{"/etc/toy.conf.rpmnew"}) {
+	if got := sourcetest.Lines(o.Done); got != everything || !slices.Equal(o.ConfigFiles, []string{"/etc/toy.conf.rpmnew"}) {
 		t.Errorf("done: %s, to review: %v", got, o.ConfigFiles)
 	}
 	if again := l.Plan(s, fleet.Selection{All: true}); len(again.Changes) != 0 {
 		t.Errorf("it would go on: %v", again.Changes)
 	}
 	l.Sh("rm /srv/toys/base/*.rpm && rm -r /srv/toys/base/repodata && createrepo_c -q /srv/toys/base && rm -rf /var/cache/dnf/*/packages") // the old versions are nowhere but here
-	refresh(l)
+	l.Refresh()
 	back := l.Undo(s, p, o, w)
 	l.Succeeds(s, back)
 	if got := l.Everything(); got != before {
@@ -52,33 +46,13 @@ func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 	}
 }
 
-func TestWhatWasFetchedNeedsNoNetworkAnyMore(t *testing.T) {
-	l := newLab(t, "toy-conf-*")
-	server := httptest.NewServer(http.FileServer(http.Dir(l.Path("/srv/toys"))))
-	defer server.Close()
-	l.Write("/etc/yum.repos.d/toys.repo", strings.ReplaceAll(repositories, "file:///srv/toys", server.URL))
-	refresh(l)
-	s, w := quick(), l.Work()
-	p := l.Plan(s, fleet.Selection{All: true})
-	if err := s.Fetch(context.Background(), l.Machine(), p, w); err != nil {
-		t.Fatal(fleet.Explain(err))
-	}
-	server.Close()
-	o, err := s.Apply(context.Background(), l.Machine(), p, w)
-	if err != nil || !o.Succeeded() {
-		t.Fatalf("%+v, %v\n%s", o, err, l.Log(w))
-	}
-	l.Succeeds(s, l.Undo(s, p, o, w))
-	if got := l.Installed("toy-conf"); got != "toy-conf-1.0-1.el9.noarch" {
-		t.Error(got)
-	}
-}
+func TestWhatWasFetchedNeedsNoNetworkAnyMore(t *testing.T) { newLab(t, "toy-conf-*").NeedsNoNetwork() }
 
 func TestOneIsInstalledWithWhatItNeeds(t *testing.T) {
 	l := newLab(t, ordinary...)
 	s := quick()
 	p := l.Plan(s, fleet.Selection{Names: []string{"toy-app"}})
-	if got := rpmtest.Lines(p.Changes); got != "install toy-brought.noarch 0.5-1.el9, upgrade toy-app.x86_64 1:2.0-3.el9 → 1:2.1-1.el9, upgrade toy-lib.i686 1.0-1.el9 → 1.2-1.el9, upgrade toy-lib.x86_64 1.0-1.el9 → 1.2-1.el9" &&
+	if got := sourcetest.Lines(p.Changes); got != "install toy-brought.noarch 0.5-1.el9, upgrade toy-app.x86_64 1:2.0-3.el9 → 1:2.1-1.el9, upgrade toy-lib.i686 1.0-1.el9 → 1.2-1.el9, upgrade toy-lib.x86_64 1.0-1.el9 → 1.2-1.el9" &&
 		got != "install toy-brought.noarch 0.5-1.el9, upgrade toy-app.x86_64 1:2.0-3.el9 → 1:2.1-1.el9" {
 		t.Fatal(got)
 	}
@@ -113,8 +87,8 @@ func TestWhatMustNotBePlannedIsRefused(t *testing.T) {
 	l.Refused(s, fleet.Selection{All: true}, "two versions are installed of toy-conf.noarch")
 	w := l.Work()
 	o, err := s.Repair(context.Background(), l.Machine(), w)
-	if err != nil || !o.Succeeded() || rpmtest.Lines(o.Done) != "remove toy-conf.noarch 1.0-1.el9" {
-		t.Errorf("repair: %+v, %v\n%s", o, err, l.Log(w))
+	if err != nil || !o.Succeeded() || sourcetest.Lines(o.Done) != "remove toy-conf.noarch 1.0-1.el9" {
+		t.Errorf("repair: %+v, %v\n%s", o, err, l.Said(w))
 	}
 }
 
@@ -136,12 +110,12 @@ func TestAPlanThatIsNotTheApprovedOneDoesNotStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(o.Done) > 0 || len(o.Missing) != len(less.Changes) || !strings.Contains(o.Because, "it is not the plan that was approved") || l.Everything() != before {
-			t.Errorf("%+v\n%s", o, l.Log(w))
+			t.Errorf("%+v\n%s", o, l.Said(w))
 		}
 	}
 	p := l.Plan(s, fleet.Selection{All: true})
-	l.Sh("sed -i '/later/,$ s/enabled=0/enabled=1/' /etc/yum.repos.d/toys.repo")
-	refresh(l)
+	l.Enable("later", true)
+	l.Refresh()
 	before := l.Everything()
 	w := l.Work()
 	if err := s.Fetch(context.Background(), l.Machine(), p, w); err == nil {
@@ -149,8 +123,13 @@ func TestAPlanThatIsNotTheApprovedOneDoesNotStart(t *testing.T) {
 	}
 	o, err := s.Apply(context.Background(), l.Machine(), p, w)
 	if err != nil || len(o.Done) > 0 || !strings.Contains(o.Because, "it would now have [in toy-lib-0:1.3-1.el9") || l.Everything() != before {
-		t.Errorf("%+v, %v\n%s", o, err, l.Log(w))
+		t.Errorf("%+v, %v\n%s", o, err, l.Said(w))
 	}
 }
 
-// kill ends the dnf of a lab as a machine that loses its power does.
+func TestWhatCameBecauseAnotherNeedsItStaysKnownAsThat(t *testing.T) {
+	l := newLab(t)
+	l.KeepsReasons("dnf -y -q install", "dnf -q mark remove", func() string {
+		return strings.Join(strings.Fields(l.Sh("dnf -q -C repoquery --installed --qf '%{name} %{reason}' | grep -v user | cut -d' ' -f1 | sort")), " ")
+	})
+}

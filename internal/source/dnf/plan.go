@@ -18,6 +18,9 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 	if program(m) == "" {
 		return p, errYum
 	}
+	if err := rpm.Changeable(m); err != nil {
+		return p, err
+	}
 	installed, err := rpm.Installed(ctx, m)
 	if err != nil {
 		return p, err
@@ -64,8 +67,13 @@ func (s Source) fill(p *fleet.Plan, installed []rpm.Package, transaction []offer
 	p.Changes = rpm.Differences(installed, rpm.After(installed, out, in))
 	for i, c := range p.Changes {
 		for _, t := range transaction {
-			if one := t.plain(); t.Way == "in" && one.Name == c.Name && one.Arch == c.Arch && one.EVR == c.To {
+			one := t.plain()
+			switch {
+			case one.Name != c.Name || one.Arch != c.Arch:
+			case t.Way == "in" && one.EVR == c.To:
 				p.Changes[i].Automatic, p.Changes[i].Origin = t.Automatic, fleet.Plain(t.Repo)
+			case t.Way == "out" && c.To == "" && one.EVR == c.From:
+				p.Changes[i].Automatic = t.Automatic
 			}
 		}
 	}
@@ -105,7 +113,7 @@ func back(m *machine.Machine, c fleet.Change) (wanted, error) {
 		return wanted{}, err
 	}
 	w := want(p)
-	w.Action, w.File = "install", source.Kept(m, rpm.Kept(p))
+	w.Action, w.File, w.Automatic = "install", source.Kept(m, rpm.Kept(p)), c.Automatic
 	if c.To == "" {
 		w.Action, w.File = "remove", ""
 	}

@@ -23,6 +23,7 @@ def package(pkg):
     return {
         'name': pkg.name, 'epoch': pkg.epoch, 'version': pkg.version, 'release': pkg.release, 'arch': pkg.arch, 'repo': pkg.reponame,
         'download': pkg.downloadsize, 'size': pkg.installsize, 'summary': pkg.summary or '', 'source': pkg.sourcerpm or '',
+        'vendor': getattr(pkg, 'vendor', '') or '',  # not in the API
     }
 
 
@@ -202,11 +203,19 @@ class Command(dnf.cli.Command):
     def resolved(self):
         if self.request['mode'] == 'scan':
             raise dnf.exceptions.Error('redflag: planned')
+        self.restore_reasons()
         self.answer['transaction'] = self.transaction()
         self.write()
         if self.request['mode'] == 'plan':
             raise dnf.exceptions.Error('redflag: planned')
         self.veto()
+
+    # restore_reasons has what comes back because another package needs it known as that: dnf takes what it is told by name for what a person chose.
+    def restore_reasons(self):
+        automatic = [self.wanted(w) for w in self.request.get('back') or [] if w.get('automatic')]
+        for item in self.base.transaction:
+            if item.action in dnf.transaction.FORWARD_ACTIONS and key(item.pkg) in automatic:
+                item.reason = self.reason('DEPENDENCY')  # not in the API
 
     def transaction(self):
         done = []

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"redflag/internal/fleet"
 	"redflag/internal/source/rpm/rpmtest"
+	"redflag/internal/source/sourcetest"
 )
 
 func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
@@ -16,9 +16,8 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 	want := "kernel.x86_64 5.14.0-3.el9→5.14.0-4.el9!, toy-app.x86_64 1:2.0-3.el9→1:2.1-1.el9, toy-broken.noarch 1.0-1.el9→2.0-1.el9 (kept back), " +
 		"toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9, toy-lib.i686 1.0-1.el9→1.2-1.el9!, toy-lib.x86_64 1.0-1.el9→1.2-1.el9!, " +
 		"toy-replacement.noarch 1.0-1.el9→3.0-1.el9"
-	f := l.Finding(quick())
-	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return strings.Compare(a.Name+a.Arch, b.Name+b.Arch) })
-	if got := rpmtest.Updates(f); got != want {
+	f := l.Sorted()
+	if got := sourcetest.Updates(f); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if f.AsOf.IsZero() || f.SecurityUnknown != "" {
@@ -67,20 +66,26 @@ func TestAScanTellsWhatIsOnOfferAndWhatIsForSecurity(t *testing.T) {
 	})
 }
 
+func TestAnUpdateSaysWhatItWasBuiltFromAndWhatItsRepositoryPublishes(t *testing.T) {
+	l := newLab(t, "toy-lib-1.0-1.el9.x86_64.rpm", "toy-foreign-*", "toy-stream-*", "toy-part-*", "toy-sub-*", "toy-conf-*")
+	l.Write("/etc/os-release", "ID=almalinux\nVERSION_ID=9.4\n")
+	if got := rpmtest.Behind(l.Sorted()); got != rpmtest.BehindToys {
+		t.Errorf("got\n%s\nwant\n%s", got, rpmtest.BehindToys)
+	}
+	list, err := quick().Packages(context.Background(), l.Machine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range list {
+		if own := p.Name != "toy-foreign"; own != (p.Ecosystem == "AlmaLinux:9") || (p.Module == "toys:1") != (p.Name == "toy-stream") || (p.From == "toy-sub") != (p.Name == "toy-part") {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
 func TestWhatIsNotKnownIsNotCalledUpToDate(t *testing.T) {
 	l := newLab(t, ordinary...)
-	t.Run("no advisory data", func(t *testing.T) {
-		l.Sh("mkdir /srv/toys/plain && cp /srv/toys/updates/*.rpm /srv/toys/plain && createrepo_c -q /srv/toys/plain && sed -i 's,toys/updates,toys/plain,' /etc/yum.repos.d/toys.repo")
-		refresh(l)
-		if f := l.Finding(quick()); len(f.Updates) == 0 || f.SecurityUnknown != "no advisory data in updates" {
-			t.Errorf("%d updates, and what is for security is not known: %q", len(f.Updates), f.SecurityUnknown)
-		}
-	})
-	t.Run("an old cache", func(t *testing.T) {
-		l.Later = 30 * 24 * time.Hour
-		l.Unknown(quick(), "what is known of the repositories is 30 days old")
-		l.Later = 0
-	})
+	l.WithoutAdvisories()
 	t.Run("a repository that does not answer", func(t *testing.T) {
 		l.Sh("sed -i 's/^skip_if_unavailable=.*/skip_if_unavailable=True/' /etc/dnf/dnf.conf")
 		l.Write("/etc/yum.repos.d/gone.repo", "[gone]\nname=Gone\nbaseurl=http://127.0.0.1:1/\ngpgcheck=0\n")
@@ -140,19 +145,25 @@ func TestWhatIsHeldIsShownSoAndNotInstalled(t *testing.T) {
 	if got := hold(true, "no-such-thing"); got != "no-such-thing is not installed" {
 		t.Errorf("what is not there: %q", got)
 	}
-	if got := rpmtest.Updates(l.Finding(s)); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9 (held)" {
+	if got := sourcetest.Updates(l.Finding(s)); got != "toy-conf.noarch 1.0-1.el9→2.0-1.el9, toy-held.noarch 1.0-1.el9→1.5-1.el9 (held)" {
 		t.Error(got)
 	}
 	l.Refused(s, fleet.Selection{Names: []string{"toy-held"}}, "toy-held is on hold: a version lock")
 	p := l.Plan(s, fleet.Selection{All: true})
-	if got := rpmtest.Lines(p.Changes); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" {
+	if got := sourcetest.Lines(p.Changes); got != "upgrade toy-conf.noarch 1.0-1.el9 → 2.0-1.el9" {
 		t.Error(got)
 	}
 	l.Succeeds(s, p)
 	if got := hold(false, "toy-held"); got != "" {
 		t.Fatal(got)
 	}
-	if got := rpmtest.Lines(l.Plan(s, fleet.Selection{All: true}).Changes); got != "upgrade toy-held.noarch 1.0-1.el9 → 1.5-1.el9" {
+	if got := sourcetest.Lines(l.Plan(s, fleet.Selection{All: true}).Changes); got != "upgrade toy-held.noarch 1.0-1.el9 → 1.5-1.el9" {
 		t.Error(got)
 	}
+}
+
+func TestWhatNeedsSomethingHeldIsKeptBackWithIt(t *testing.T) {
+	l := newLab(t, ordinary...)
+	l.Sh("sed -i 's/^best=.*/&\\nexcludepkgs=toy-lib/' /etc/dnf/dnf.conf")
+	l.KeepsBack()
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -85,7 +86,7 @@ func oneLine(text string) string { return fleet.Plain(strings.Join(strings.Field
 const tab = "\t"
 
 // fields are what dnf is asked of every update.
-var fields = strings.Join([]string{"%{name}", "%{epoch}", "%{version}", "%{release}", "%{arch}", "%{repoid}", "%{downloadsize}", "%{summary}"}, tab) + `\n`
+var fields = strings.Join([]string{"%{name}", "%{epoch}", "%{version}", "%{release}", "%{arch}", "%{repoid}", "%{downloadsize}", "%{sourcerpm}", "%{vendor}", "%{summary}"}, tab) + `\n`
 
 // Scan implements source.Source. It needs no network: it looks at what was fetched last.
 func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, error) {
@@ -94,14 +95,15 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 		return fleet.Finding{}, err
 	}
 	newest := rpm.Newest(installed)
-	updates, err := s.offers(ctx, m, newest)
+	updates, behind, err := s.offers(ctx, m, newest)
 	if err != nil {
 		return fleet.Finding{}, err
 	}
-	hidden, err := s.offers(ctx, m, newest, "--setopt=disable_excludes=*")
+	hidden, behindHidden, err := s.offers(ctx, m, newest, "--setopt=disable_excludes=*")
 	if err != nil {
 		return fleet.Finding{}, err
 	}
+	maps.Copy(behind, behindHidden)
 	for _, u := range hidden {
 		if !slices.ContainsFunc(updates, func(o fleet.Update) bool { return o.Name == u.Name && o.Arch == u.Arch }) {
 			u.Blocked, u.BlockedBecause = fleet.Held, "excludepkgs, or a version lock"
@@ -111,45 +113,47 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	repositories, problem := s.repositories(ctx, m)
 	advisories, asOf, unread := rpm.ReadAdvisories(ctx, m, repositories)
 	f := fleet.Finding{AsOf: asOf, Updates: updates}
-	rpm.Judge(&f, advisories)
+	rpm.Judge(m, &f, installed, advisories, behind)
+	rpm.Leave(m, &f)
 	err = s.keptBack(ctx, m, &f)
 	return f, errors.Join(problem, unread, err, rpm.Stale(asOf, m.Now()))
 }
 
-// offers gives the updates on offer.
-func (s Source) offers(ctx context.Context, m *machine.Machine, newest map[string]string, options ...string) ([]fleet.Update, error) {
+// offers gives the updates on offer, and what is behind them.
+func (s Source) offers(ctx context.Context, m *machine.Machine, newest map[string]rpm.Package, options ...string) ([]fleet.Update, map[rpm.Package]rpm.Offer, error) {
 	result, err := run(ctx, m, append(append([]string{"-q", "-C"}, options...), "repoquery", "--upgrades", "--latest-limit=1", "--queryformat", fields)...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if result.Code != 0 {
-		return nil, refusal(result)
+		return nil, nil, refusal(result)
 	}
-	list, err := parseOffers(result.Stdout, newest)
+	list, behind, err := parseOffers(result.Stdout, newest)
 	if err != nil {
-		return nil, noAnswer(err.Error(), err)
+		return nil, nil, noAnswer(err.Error(), err)
 	}
-	return list, nil
+	return list, behind, nil
 }
 
 // parseOffers reads the answer to fields.
-func parseOffers(out []byte, newest map[string]string) ([]fleet.Update, error) {
-	list := []fleet.Update{}
+func parseOffers(out []byte, newest map[string]rpm.Package) ([]fleet.Update, map[rpm.Package]rpm.Offer, error) {
+	list, behind := []fleet.Update{}, map[rpm.Package]rpm.Offer{}
 	for line := range strings.Lines(string(out)) {
 		line = strings.TrimRight(line, "\n")
-		f := strings.SplitN(line, tab, 8)
+		f := strings.SplitN(line, tab, 10)
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		if len(f) != 8 || f[0] == "" || f[2] == "" || f[3] == "" {
-			return nil, fmt.Errorf("it says %q", fleet.Plain(line))
+		if len(f) != 10 || f[0] == "" || f[2] == "" || f[3] == "" {
+			return nil, nil, fmt.Errorf("it says %q", fleet.Plain(line))
 		}
 		p := rpm.Package{Name: fleet.Plain(f[0]), EVR: fleet.Plain(rpm.EVR(f[1], f[2], f[3])), Arch: fleet.Plain(f[4])}
 		list = append(list, fleet.Update{
-			Source: "dnf5", Name: p.Name, Arch: p.Arch, From: newest[p.Key()], To: p.EVR, Origin: fleet.Plain(f[5]), Size: number(f[6]), Summary: fleet.Plain(f[7]),
+			Source: "dnf5", Name: p.Name, Arch: p.Arch, From: rpm.Before(newest, p), To: p.EVR, Origin: fleet.Plain(f[5]), Size: number(f[6]), Summary: fleet.Plain(f[9]),
 		})
+		behind[p] = rpm.Offer{Source: f[7], Vendor: f[8]}
 	}
-	return list, nil
+	return list, behind, nil
 }
 
 // cacheDir is where dnf 5 keeps what it has fetched: a folder for each repository, whose name ends in a hash.
@@ -217,9 +221,16 @@ func (s Source) keptBack(ctx context.Context, m *machine.Machine, f *fleet.Findi
 		because, remedy := fleet.Explain(err)
 		return &fleet.Unknown{Because: "which updates would be kept back is not known: " + because, Remedy: remedy, Err: err}
 	}
+	held, err := s.Held(m)
+	if err != nil {
+		return err
+	}
 	for i, u := range f.Updates {
 		if u.Blocked == "" && !slices.ContainsFunc(t.in, func(p row) bool { return p.Name == u.Name && p.Arch == u.Arch && p.EVR == u.To }) {
 			f.Updates[i].Blocked, f.Updates[i].BlockedBecause = fleet.KeptBack, t.why(u.Name)
+			if slices.Contains(held, u.Name) { // a query passes over version locks, an upgrade does not
+				f.Updates[i].Blocked, f.Updates[i].BlockedBecause = fleet.Held, "a version lock"
+			}
 		}
 	}
 	return nil

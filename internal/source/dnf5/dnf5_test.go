@@ -3,7 +3,6 @@ package dnf5
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +11,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/source"
-	"redflag/internal/source/rpm/rpmtest"
+	"redflag/internal/source/sourcetest"
 )
 
 // What the source is meant to be.
@@ -27,27 +26,40 @@ var (
 func TestAScanReadsWhatDnf5Says(t *testing.T) {
 	s := newScripted(t)
 	s.offering()
-	if !(Source{}).Present(s.machine()) {
+	s.Write("etc/os-release", "ID=almalinux\nVERSION_ID=9.4\n")
+	if !(Source{}).Present(s.Machine()) {
 		t.Error("dnf5 is not seen")
 	}
-	f, err := (Source{}).Scan(t.Context(), s.machine())
-	if err != nil {
-		t.Error(fleet.Explain(err))
-	}
+	f := s.Finding(Source{})
 	want := "demo-app.x86_64 1:2.0-3.el9→1:2.1-1.el9, demo-broken.noarch 1.0-1.el9→2.0-1.el9, demo-conf.noarch 1.0-1.el9→2.0-1.el9, demo-lib.x86_64 1.0-1.el9→1.2-1.el9!, " +
 		"demo-preinfail.noarch 1.0-1.el9→2.0-1.el9 (kept back), demo-unsat.noarch 1.0-1.el9→2.0-1.el9 (kept back), " +
 		long + ".noarch 1.0.0.20260101git0123456789abcdef-1.el9_6.1→1.0.0.20261101git0123456789abcdef-1.el9_6.1, " +
 		"kernel.x86_64 5.14.0-503.11.1.el9_5→5.14.0-503.40.1.el9_5, demo-locked.noarch 1.0-1.el9→1.5-1.el9 (held)"
-	if got := rpmtest.Updates(f); got != want {
+	if got := sourcetest.Updates(f); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	for _, u := range f.Updates {
 		if u.Name == "demo-unsat" && !strings.Contains(u.BlockedBecause, "nothing provides nonexistent-dep") {
 			t.Errorf("kept back because %q", u.BlockedBecause)
 		}
+		if u.Name == "demo-lib" && (u.Build == nil || u.Build.Ecosystem != "AlmaLinux:9" || u.Build.To != "1.2-1.el9" || len(u.Notices) != 1 || u.Notices[0].CVEs[0] != "CVE-2026-11111") {
+			t.Errorf("%+v %+v", u.Build, u.Notices)
+		}
 		if u.Name == "demo-lib" && (u.Size != 6560 || u.Origin != "updates" || u.Summary != "Demo package demo-lib") {
 			t.Errorf("%+v", u)
 		}
+	}
+}
+
+func TestWhatAVersionLockKeepsIsHeldAlsoWhereAQueryPassesOverIt(t *testing.T) {
+	s := newScripted(t)
+	s.offering()
+	s.answers(upgrades+fields, strings.Join([]string{"demo-locked", "0", "1.5", "1.el9", "noarch", "updates", "1", "demo-locked-1.5-1.el9.src.rpm", "AlmaLinux", "Demo"}, "\t")+"\n", "", 0, "")
+	s.answers(allUpgrades+fields, "", "", 0, "")
+	s.Write("etc/dnf/versionlock.toml", "version = \"1.0\"\n\n[[packages]]\nname = \"demo-locked\"\n")
+	f := s.Finding(Source{})
+	if len(f.Updates) != 1 || f.Updates[0].Blocked != fleet.Held || f.Updates[0].BlockedBecause != "a version lock" {
+		t.Errorf("%+v", f.Updates)
 	}
 }
 
@@ -65,10 +77,7 @@ func TestWhatDnf5DoesNotSayIsUnknown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScripted(t)
 			s.answers(upgrades+fields, c.stdout, c.stderr, c.code, "")
-			_, err := (Source{}).Scan(t.Context(), s.machine())
-			if because, _ := fleet.Explain(err); !strings.Contains(because, c.because) {
-				t.Errorf("unknown because %q, want %q", because, c.because)
-			}
+			s.Unknown(Source{}, c.because)
 		})
 	}
 	t.Run("nothing on offer", func(t *testing.T) {
@@ -76,38 +85,28 @@ func TestWhatDnf5DoesNotSayIsUnknown(t *testing.T) {
 		s.offering()
 		s.answers(upgrades+fields, "", "", 0, "")
 		s.answers(allUpgrades+fields, "", "", 0, "")
-		if f, err := (Source{}).Scan(t.Context(), s.machine()); err != nil || len(f.Updates) != 0 {
+		if f, err := (Source{}).Scan(t.Context(), s.Machine()); err != nil || len(f.Updates) != 0 {
 			t.Errorf("%v, %v", f.Updates, err)
 		}
 	})
 }
 
-// plan plans, and fails the test where that fails.
-func (s *scripted) plan(sel fleet.Selection) fleet.Plan {
-	s.Helper()
-	p, err := (Source{}).Plan(s.Context(), s.machine(), sel)
-	if err != nil {
-		s.Fatal(fleet.Explain(err))
-	}
-	return p
-}
-
 const (
-	dir      = "/var/lib/redflag/jobs/one"
+	dir      = "/job"
 	download = "dnf5 -y download --skip-unavailable --destdir=" + dir + "/replaced demo-old-1.0-1.el9.noarch demo-app-1:2.0-3.el9.x86_64 demo-broken-1.0-1.el9.noarch demo-conf-1.0-1.el9.noarch " +
 		"demo-lib-1.0-1.el9.x86_64 " + long + "-1.0.0.20260101git0123456789abcdef-1.el9_6.1.noarch"
 	// downloads makes the packages that an undo needs.
-	downloads = `mkdir -p "$dir/../var/lib/redflag/jobs/one/replaced"; cd "$dir/../var/lib/redflag/jobs/one/replaced"; for p in demo-old-1.0-1.el9.noarch demo-app-2.0-3.el9.x86_64 demo-broken-1.0-1.el9.noarch ` +
+	downloads = `mkdir -p "$root/job/replaced"; cd "$root/job/replaced"; for p in demo-old-1.0-1.el9.noarch demo-app-2.0-3.el9.x86_64 demo-broken-1.0-1.el9.noarch ` +
 		`demo-conf-1.0-1.el9.noarch demo-lib-1.0-1.el9.x86_64 ` + long + `-1.0.0.20260101git0123456789abcdef-1.el9_6.1.noarch; do echo "$p" >$p.rpm; done`
 	store  = "dnf5 -y --setopt=metadata_expire=-1 upgrade --store=" + dir + "/transaction"
 	replay = "dnf5 -y -C replay " + dir + "/transaction"
 )
 
 // storing tells the machine how the recorded transaction is stored.
-func (s *scripted) storing(transaction string) {
+func (s scripted) storing(transaction string) {
 	s.Helper()
-	s.write("stored.json", transaction)
-	s.answers(store, recorded(s, "store.stdout"), recorded(s, "store.stderr"), 0, `mkdir -p "$dir/../`+dir+`/transaction"; cp "$dir/../stored.json" "$dir/../`+dir+`/transaction/transaction.json"`)
+	s.Write("stored.json", transaction)
+	s.answers(store, recorded(s, "store.stdout"), recorded(s, "store.stderr"), 0, `mkdir -p "$root`+dir+`/transaction"; cp "$root/stored.json" "$root`+dir+`/transaction/transaction.json"`)
 	s.answers(download, "", "", 0, downloads)
 }
 
@@ -123,29 +122,29 @@ func transaction(t testing.TB) string {
 func TestTheStoredTransactionIsCarriedOutAndUndone(t *testing.T) {
 	s := newScripted(t)
 	s.offering()
-	p := s.plan(fleet.Selection{All: true})
-	if got := rpmtest.Lines(p.Changes); got != changed {
+	p := s.Plan(Source{}, fleet.Selection{All: true})
+	if got := sourcetest.Lines(p.Changes); got != changed {
 		t.Fatalf("got  %s\nwant %s", got, changed)
 	}
 	if p.Download != 59<<10 || p.Disk != 39<<10 || !slices.Equal(p.ConfigFiles, []string{"/etc/demo-rpm.conf"}) || p.Reboot.Needed != fleet.Needed || len(p.Warnings) != 1 {
 		t.Errorf("%+v", p)
 	}
 	s.storing(transaction(t))
-	w, src := s.work(), Source{LockWait: time.Nanosecond}
-	if err := src.Fetch(t.Context(), s.machine(), p, w); err != nil {
+	w, src := s.Work(), Source{LockWait: time.Nanosecond}
+	if err := src.Fetch(t.Context(), s.Machine(), p, w); err != nil {
 		t.Fatal(fleet.Explain(err))
 	}
-	s.write("after", inventory(after))
-	s.answers(replay, recorded(t, "replay.stdout"), recorded(t, "replay.stderr"), 1, `cp "$dir/../after" "$dir/1.stdout"; touch "$dir/../etc-x"`)
-	o, err := src.Apply(context.Background(), s.machine(), p, w)
-	if err != nil || rpmtest.Lines(o.Done) != changed || len(o.Missing) > 0 {
+	s.Write("after", inventory(after))
+	s.answers(replay, recorded(t, "replay.stdout"), recorded(t, "replay.stderr"), 1, `cp "$root/after" "$root/script/1.stdout"; touch "$root/etc-x"`)
+	o, err := src.Apply(context.Background(), s.Machine(), p, w)
+	if err != nil || sourcetest.Lines(o.Done) != changed || len(o.Missing) > 0 {
 		t.Fatalf("%+v, %v", o, err)
 	}
 	// The transaction failed, says dnf5; what failed is the script of one package.
 	if o.Succeeded() || !slices.Equal(o.HalfDone, []string{"demo-broken"}) || !strings.Contains(o.Because, "the %post script of demo-broken failed; its files are installed all the same") {
 		t.Errorf("%+v", o)
 	}
-	sel, err := src.Undo(s.machine(), p, o, w)
+	sel, err := src.Undo(s.Machine(), p, o, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,36 +153,35 @@ func TestTheStoredTransactionIsCarriedOutAndUndone(t *testing.T) {
 			t.Errorf("why it was installed is lost: %+v", c)
 		}
 	}
-	s.answers("dnf5 --assumeno -C replay /tmp/redflag-dnf5-X", recorded(t, "history-undo-assumeno.stdout"), recorded(t, "history-undo-assumeno.stderr"), 1, `cp "$dir"/../tmp/redflag-dnf5-*/transaction.json "$dir/../back.json"`)
+	s.answers("dnf5 --assumeno -C replay /tmp/redflag-dnf5-X", recorded(t, "history-undo-assumeno.stdout"), recorded(t, "history-undo-assumeno.stderr"), 1, `cp "$root"/tmp/redflag-dnf5-*/transaction.json "$root/back.json"`)
 	s.answers("rpm -Vc --nodeps --noscripts -- demo-newdep demo-replacement kernel demo-app demo-broken demo-conf demo-lib "+long, "", "", 0, "")
 	s.answers("rpm -ql -- demo-newdep-0.5-1.el9.noarch demo-replacement-3.0-1.el9.noarch kernel-5.14.0-503.40.1.el9_5.x86_64 demo-app-1:2.1-1.el9.x86_64 demo-broken-2.0-1.el9.noarch "+
 		"demo-conf-2.0-1.el9.noarch demo-lib-1.2-1.el9.x86_64 "+long+"-1.0.0.20261101git0123456789abcdef-1.el9_6.1.noarch", "", "", 0, "")
-	back := s.plan(sel)
-	if got := rpmtest.Lines(back.Changes); !strings.Contains(got, "remove kernel.x86_64 5.14.0-503.40.1.el9_5") || !strings.Contains(got, "downgrade demo-app.x86_64 1:2.1-1.el9 → 1:2.0-3.el9") || !strings.Contains(got, "install demo-old") {
+	back := s.Plan(Source{}, sel)
+	if got := sourcetest.Lines(back.Changes); !strings.Contains(got, "remove kernel.x86_64 5.14.0-503.40.1.el9_5") || !strings.Contains(got, "downgrade demo-app.x86_64 1:2.1-1.el9 → 1:2.0-3.el9") || !strings.Contains(got, "install demo-old") {
 		t.Error(got)
 	}
-	stored, err := readStored(&machine.Machine{Root: s.root}, "/")
+	stored, err := readStored(&machine.Machine{Root: s.Root()}, "/")
 	if err == nil {
 		t.Errorf("nothing is stored there, and it is %v", stored)
 	}
-	data, err := os.ReadFile(filepath.Join(s.root, "back.json"))
-	if err != nil || !strings.Contains(string(data), `{"nevra":"demo-lib-1.0-1.el9.x86_64","action":"Downgrade","reason":"Dependency","repo_id":"@stored_transaction","package_path":"./packages/demo-lib-1.0-1.el9.x86_64.rpm"}`) {
-		t.Errorf("%s, %v", data, err)
+	if data := s.Read("back.json"); !strings.Contains(data, `{"nevra":"demo-lib-1.0-1.el9.x86_64","action":"Downgrade","reason":"Dependency","repo_id":"@stored_transaction","package_path":"./packages/demo-lib-1.0-1.el9.x86_64.rpm"}`) {
+		t.Error(data)
 	}
 }
 
 func TestAnotherTransactionThanTheApprovedOneIsNotCarriedOut(t *testing.T) {
 	s := newScripted(t)
 	s.offering()
-	p := s.plan(fleet.Selection{All: true})
+	p := s.Plan(Source{}, fleet.Selection{All: true})
 	s.storing(strings.Replace(transaction(t), "demo-lib-1.2-1.el9", "demo-lib-1.3-1.el9", 1))
-	w := s.work()
+	w := s.Work()
 	const because = "it is not the plan that was approved: it would now upgrade demo-lib 1.0-1.el9 → 1.3-1.el9; it would not upgrade demo-lib 1.0-1.el9 → 1.2-1.el9 any more"
-	err := (Source{}).Fetch(t.Context(), s.machine(), p, w)
+	err := (Source{}).Fetch(t.Context(), s.Machine(), p, w)
 	if got, _ := fleet.Explain(err); got != because {
 		t.Errorf("fetch: %q", got)
 	}
-	o, err := (Source{}).Apply(context.Background(), s.machine(), p, w)
+	o, err := (Source{}).Apply(context.Background(), s.Machine(), p, w)
 	if err != nil || o.Because != because || len(o.Missing) != len(p.Changes) {
 		t.Errorf("%+v, %v", o, err)
 	}
@@ -196,31 +194,30 @@ func TestOneIsPlannedByItsVersionAndFailsAsItIs(t *testing.T) {
 	s.answers("rpm -Vc --nodeps --noscripts -- demo-preinfail", "", "", 0, "")
 	s.answers("rpm -ql -- demo-preinfail-1.0-1.el9.noarch", "", "", 0, "")
 	s.answers("rpm -qc -- demo-preinfail", "(contains no files)\n", "", 0, "")
-	p := s.plan(fleet.Selection{Names: []string{"demo-preinfail"}})
-	if got := rpmtest.Lines(p.Changes); got != "upgrade demo-preinfail.noarch 1.0-1.el9 → 2.0-1.el9" {
+	p := s.Plan(Source{}, fleet.Selection{Names: []string{"demo-preinfail"}})
+	if got := sourcetest.Lines(p.Changes); got != "upgrade demo-preinfail.noarch 1.0-1.el9 → 2.0-1.el9" {
 		t.Fatal(got)
 	}
 	s.answers("dnf5 -y download --skip-unavailable --destdir="+dir+"/replaced demo-preinfail-1.0-1.el9.noarch", "", "", 1, "")
-	s.write("stored.json", `{"rpms":[{"nevra":"demo-preinfail-2.0-1.el9.noarch","action":"Upgrade","reason":"User","repo_id":"updates","package_path":"./packages/x.rpm"},`+
+	s.Write("stored.json", `{"rpms":[{"nevra":"demo-preinfail-2.0-1.el9.noarch","action":"Upgrade","reason":"User","repo_id":"updates","package_path":"./packages/x.rpm"},`+
 		`{"nevra":"demo-preinfail-1.0-1.el9.noarch","action":"Replaced","reason":"User","repo_id":"@System"}],"version":"1.0"}`)
 	s.answers("dnf5 -y --setopt=metadata_expire=-1 upgrade demo-preinfail-2.0-1.el9.noarch --store="+dir+"/transaction", "", "", 0,
-		`mkdir -p "$dir/../`+dir+`/transaction"; cp "$dir/../stored.json" "$dir/../`+dir+`/transaction/transaction.json"`)
+		`mkdir -p "$root`+dir+`/transaction"; cp "$root/stored.json" "$root`+dir+`/transaction/transaction.json"`)
 	s.answers(replay, recorded(t, "upgrade-preinfail.stdout"), recorded(t, "upgrade-preinfail.stderr"), 1, "")
-	w := s.work()
-	if err := (Source{}).Fetch(t.Context(), s.machine(), p, w); err != nil {
+	w := s.Work()
+	if err := (Source{}).Fetch(t.Context(), s.Machine(), p, w); err != nil {
 		t.Fatal(fleet.Explain(err))
 	}
-	o, err := (Source{}).Apply(context.Background(), s.machine(), p, w)
+	o, err := (Source{}).Apply(context.Background(), s.Machine(), p, w)
 	if err != nil || len(o.Done) > 0 || len(o.Missing) != 1 || o.Because != "the %pre script of demo-preinfail failed" {
 		t.Errorf("%+v, %v", o, err)
 	}
-	log, err := os.ReadFile(w.Log.Name())
-	if err != nil || !strings.Contains(string(log), "demo-preinfail-1.0-1.el9.noarch cannot be kept for an undo") {
-		t.Errorf("%s, %v", log, err)
+	if log := s.Said(w); !strings.Contains(log, "demo-preinfail-1.0-1.el9.noarch cannot be kept for an undo") {
+		t.Error(log)
 	}
 	t.Run("a lock", func(t *testing.T) {
 		s.answers(replay, "", "Running transaction\nTransaction failed: Failed to obtain rpm transaction lock. Another transaction is in progress.\n", 1, "")
-		o, err := (Source{LockWait: time.Nanosecond}).Apply(context.Background(), s.machine(), p, w)
+		o, err := (Source{LockWait: time.Nanosecond}).Apply(context.Background(), s.Machine(), p, w)
 		if err != nil || o.Because != "another program is at work on the packages" {
 			t.Errorf("%+v, %v", o, err)
 		}
@@ -232,10 +229,7 @@ func TestWhatMustNotBePlannedIsRefused(t *testing.T) {
 	s.offering()
 	refused := func(sel fleet.Selection, because string) {
 		t.Helper()
-		_, err := (Source{}).Plan(t.Context(), s.machine(), sel)
-		if got, _ := fleet.Explain(err); !strings.Contains(got, because) {
-			t.Errorf("%q, want %q", got, because)
-		}
+		s.Refused(Source{}, sel, because)
 	}
 	refused(fleet.Selection{Names: []string{"demo-locked"}}, "demo-locked is on hold")
 	refused(fleet.Selection{Names: []string{"nosuch"}}, "no update of \"nosuch\"")
@@ -246,7 +240,7 @@ func TestWhatMustNotBePlannedIsRefused(t *testing.T) {
 	s.answers("dnf5 --assumeno -C upgrade", "Package  Arch  Version  Repository  Size\nTransmuting:\n lead x86_64 1-1 base 1 KiB\n", aborted, 1, "")
 	refused(fleet.Selection{All: true}, "its table has a part \"Transmuting\" that is not known here")
 	s.answers("dnf5 --assumeno -C upgrade", recorded(t, "nothing.stdout"), recorded(t, "nothing.stderr"), 0, "")
-	if p := s.plan(fleet.Selection{All: true}); len(p.Changes) != 0 {
+	if p := s.Plan(Source{}, fleet.Selection{All: true}); len(p.Changes) != 0 {
 		t.Errorf("%v", p.Changes)
 	}
 	s.installed(append(before, "demo-lib 0 1.2 1.el9 x86_64")...)
@@ -255,18 +249,18 @@ func TestWhatMustNotBePlannedIsRefused(t *testing.T) {
 
 func TestHoldsAreVersionLocks(t *testing.T) {
 	s := newScripted(t)
-	s.write("etc/dnf/versionlock.toml", "version = \"1.0\"\n\n[[packages]]\nname = \"demo-locked\"\n[[packages.conditions]]\nkey = \"evr\"\ncomparator = \"=\"\nvalue = \"1.0-1.el9\"\n")
-	if held, err := (Source{}).Held(s.machine()); err != nil || !slices.Equal(held, []string{"demo-locked"}) {
+	s.Write("etc/dnf/versionlock.toml", "version = \"1.0\"\n\n[[packages]]\nname = \"demo-locked\"\n[[packages.conditions]]\nkey = \"evr\"\ncomparator = \"=\"\nvalue = \"1.0-1.el9\"\n")
+	if held, err := (Source{}).Held(s.Machine()); err != nil || !slices.Equal(held, []string{"demo-locked"}) {
 		t.Errorf("held: %v, %v", held, err)
 	}
 	s.answers("dnf5 -C versionlock add demo-lib", "", "", 0, "")
 	s.answers("dnf5 -C versionlock delete demo-lib", "", "", 0, "")
 	for _, hold := range []bool{true, false} {
-		if err := (Source{}).Hold(t.Context(), s.machine(), []string{"demo-lib"}, hold); err != nil {
+		if err := (Source{}).Hold(t.Context(), s.Machine(), []string{"demo-lib"}, hold); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := (Source{}).Hold(t.Context(), s.machine(), []string{"nosuch"}, true); err == nil {
+	if err := (Source{}).Hold(t.Context(), s.Machine(), []string{"nosuch"}, true); err == nil {
 		t.Error("what is not there is held")
 	}
 }

@@ -36,9 +36,9 @@ func FuzzParseStored(f *testing.F) {
 
 func FuzzParseOffers(f *testing.F) {
 	f.Add([]byte(recorded(f, "repoquery-upgrades.stdout")))
-	f.Add([]byte("a\t0\t1\t1\tnoarch\tupdates\t1\ta package\n"))
+	f.Add([]byte("a\t0\t1\t1\tnoarch\tupdates\t1\ta-1-1.src.rpm\tAlmaLinux\ta package\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		list, err := parseOffers(data, nil)
+		list, _, err := parseOffers(data, nil)
 		for _, u := range list {
 			if u.Name != fleet.Plain(u.Name) || err != nil {
 				t.Errorf("%q, %v", u.Name, err)

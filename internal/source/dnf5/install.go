@@ -20,6 +20,9 @@ const tmp = "/tmp"
 // Plan implements source.Planner: dnf itself says what it would do, and does nothing.
 func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selection) (fleet.Plan, error) {
 	p := fleet.NewPlan(s.Name(), sel, m.Now())
+	if err := rpm.Changeable(m); err != nil {
+		return p, err
+	}
 	installed, err := rpm.Installed(ctx, m)
 	if err != nil {
 		return p, err

@@ -19,6 +19,7 @@ import (
 type seen struct {
 	engine *engine
 	container.InspectResponse
+	native
 }
 
 // look describes all containers of all engines, once for a plan.
@@ -28,35 +29,54 @@ func (d *drafting) look() error {
 	}
 	all := map[string][]seen{}
 	for _, e := range d.engines {
-		var list []container.Summary
-		if err := e.ask(d.ctx, func(ctx context.Context) error {
-			r, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true})
-			list = r.Items
-			return err
-		}); err != nil {
+		list, err := d.describeAll(e)
+		if err != nil && !e.isOurs() {
+			because, _ := fleet.Explain(err)
+			d.warn("the containers of the user %d are left as they are: %s", e.owner, because)
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		for _, c := range list {
-			var full container.InspectResponse
-			err := e.ask(d.ctx, func(ctx context.Context) (err error) {
-				full, err = e.byID(ctx, c.ID)
-				return err
-			})
-			if errdefs.IsNotFound(err) {
-				continue // it went
-			}
-			if err != nil {
-				return err
-			}
-			if full.Config == nil || full.HostConfig == nil {
-				full.Config, full.HostConfig = cmp.Or(full.Config, &container.Config{}), cmp.Or(full.HostConfig, &container.HostConfig{})
-			}
-			name := strings.TrimPrefix(full.Name, "/")
-			all[name] = append(all[name], seen{e, full})
+			name := strings.TrimPrefix(c.Name, "/")
+			all[name] = append(all[name], c)
 		}
 	}
 	d.seen = all
 	return nil
+}
+
+// describeAll describes the containers of one engine.
+func (d *drafting) describeAll(e *engine) ([]seen, error) {
+	var list []container.Summary
+	if err := e.ask(d.ctx, func(ctx context.Context) error {
+		r, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true})
+		list = r.Items
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	var described []seen
+	for _, c := range list {
+		var full container.InspectResponse
+		var own native
+		err := e.ask(d.ctx, func(ctx context.Context) (err error) {
+			if full, err = e.byID(ctx, c.ID); err == nil {
+				own, err = e.native(ctx, c.ID)
+			}
+			return err
+		})
+		if errdefs.IsNotFound(err) {
+			continue // it went
+		}
+		if err != nil {
+			return nil, err
+		}
+		full.Config, full.HostConfig = cmp.Or(full.Config, &container.Config{}), cmp.Or(full.HostConfig, &container.HostConfig{})
+		described = append(described, seen{e, full, own})
+	}
+	return described, nil
 }
 
 // find gives the container of a name.
@@ -79,7 +99,7 @@ func (d *drafting) planned(name string) bool {
 
 // leansOn names the planned containers without which another one is lost.
 func (d *drafting) leansOn(c seen) (names []string) {
-	for _, l := range leans(c.InspectResponse) {
+	for _, l := range c.leans() {
 		for name, list := range d.seen {
 			same := func(o seen) bool {
 				return o.engine == c.engine && (name == l.other || len(l.other) >= shortID && strings.HasPrefix(o.ID, l.other))

@@ -63,6 +63,9 @@ func (s *Source) hosts(m *machine.Machine) []string {
 	if socket := s.contextSocket(m); socket != "" && s.brand.name == dockerBrand.name && s.getenv(s.brand.env) == "" {
 		addresses = append(addresses, socket)
 	}
+	if s.brand.name == podmanBrand.name && s.getenv(s.brand.env) == "" && s.root {
+		addresses = append(addresses, usersSockets(m)...)
+	}
 	for _, address := range addresses {
 		path, isSocket := strings.CutPrefix(address, "unix://")
 		if !isSocket {

@@ -64,6 +64,9 @@ func (e *engine) composedOf(ctx context.Context, m *machine.Machine, c container
 	if strings.EqualFold(labels[labelOneOff], "true") {
 		return nil, "it was run for once, by hand"
 	}
+	if !e.isOurs() {
+		return nil, "it is another user's, whose files are not read for it"
+	}
 	files, why := composeFiles(m, labels)
 	if why != "" {
 		return nil, why

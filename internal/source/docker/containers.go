@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -14,9 +15,9 @@ import (
 // Containers implements source.Runner: every container of every engine of this brand, running or not, in the order of their names. With one
 // engine that does not answer it is an error: half a list would say that the rest is gone.
 func (s *Source) Containers(ctx context.Context, m *machine.Machine) ([]fleet.Container, error) {
-	engines, err := s.engines(ctx, m)
+	engines, lost, theirs := s.connectAll(ctx, m)
 	defer closeAll(engines)
-	if err != nil {
+	if err := errors.Join(lost, theirs); err != nil {
 		return nil, err
 	}
 	list := []fleet.Container{}

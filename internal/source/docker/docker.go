@@ -1,4 +1,4 @@
-// Package docker is the source of container image updates, for Docker and for Podman's Docker API. It lists the engine's
+// Package docker is the source of container image updates, for Docker and for Podman. It lists the engine's
 // containers and images (two requests; more only where the lists do not say enough), asks each image's registry what
 // the tag points to now, and answers for every container, running or stopped: current, update, pinned, local, gone, or
 // unknown because. The comparison is of like with like: a [fleet.Digest] names a manifest or an index, as a registry
@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
 	"time"
 
 	"redflag/internal/fleet"
@@ -24,6 +25,8 @@ type Source struct {
 	host     string
 	getenv   func(string) string
 	patience time.Duration
+	// root: we may ask every user's engine.
+	root bool
 	// Grace is how long a new container must run before the old one is removed; 0 means ten seconds.
 	Grace time.Duration
 	// fail makes a step of a recreation fail, in tests.
@@ -53,7 +56,7 @@ func newSource(reg *registry.Client, opt Options, b brand) *Source {
 	if opt.Getenv == nil {
 		opt.Getenv = os.Getenv
 	}
-	return &Source{brand: b, reg: reg, host: opt.Host, getenv: opt.Getenv, patience: patience}
+	return &Source{brand: b, reg: reg, host: opt.Host, getenv: opt.Getenv, patience: patience, root: os.Geteuid() == 0}
 }
 
 // Name implements source.Source.
@@ -75,7 +78,7 @@ func (s *Source) Present(m *machine.Machine) bool {
 // Scan implements source.Source. The finding has a check for every image that containers run; the error is not nil when one of them is
 // unknown.
 func (s *Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, error) {
-	engines, lost := s.engines(ctx, m)
+	engines, lost, theirs := s.connectAll(ctx, m)
 	defer closeAll(engines)
 	subjects, blind := look(ctx, engines)
 	if ctx.Err() != nil {
@@ -87,26 +90,38 @@ func (s *Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, e
 	if ctx.Err() != nil {
 		return fleet.Finding{}, ctx.Err()
 	}
-	return report(subjects, verdicts, newer), errors.Join(lost, blind, unanswered(subjects, verdicts, newer))
+	return report(subjects, verdicts, newer), errors.Join(lost, theirs, s.unseen(m), blind, unanswered(subjects, verdicts, newer))
 }
 
-// engines connects to every engine that is there. The error says which of them do not answer.
+// engines connects to every engine that is there. The error says which of them do not answer; another user's that does not is nobody else's trouble.
 func (s *Source) engines(ctx context.Context, m *machine.Machine) ([]*engine, error) {
+	engines, lost, _ := s.connectAll(ctx, m)
+	return engines, lost
+}
+
+// connectAll connects to every engine that is there, to all at once, and says which do not answer: our own and the system's, and others' of their users.
+func (s *Source) connectAll(ctx context.Context, m *machine.Machine) (engines []*engine, lost, theirs error) {
 	hosts := s.hosts(m)
 	if len(hosts) == 0 {
-		return nil, s.brand.notRunning(s.brand.silence)
+		return nil, s.brand.notRunning(s.brand.silence), nil
 	}
-	var engines []*engine
-	var errs []error
-	for _, host := range hosts {
-		e, err := connect(ctx, s, host)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+	found, errs := make([]*engine, len(hosts)), make([]error, len(hosts))
+	var wg sync.WaitGroup
+	for i, host := range hosts {
+		wg.Go(func() { found[i], errs[i] = connect(ctx, s, host) })
+	}
+	wg.Wait()
+	for i, e := range found {
+		switch {
+		case errs[i] == nil:
+			engines = append(engines, e)
+		case (&engine{owner: ownerOfSocket(hosts[i])}).isOurs():
+			lost = errors.Join(lost, errs[i])
+		default:
+			theirs = errors.Join(theirs, errs[i])
 		}
-		engines = append(engines, e)
 	}
-	return engines, errors.Join(errs...)
+	return engines, lost, theirs
 }
 
 func closeAll(engines []*engine) {

@@ -30,8 +30,11 @@ type engine struct {
 	api      *client.Client
 	wires    wires
 	patience time.Duration
-	// libpod: it is Podman, whichever source has found it.
-	libpod atomic.Bool
+	// libpod: it is Podman, whichever source has found it; its own API then has a version too, a string.
+	libpod        atomic.Bool
+	libpodVersion atomic.Value
+	// owner is the user whose containers it has; root's where that is not known.
+	owner int
 	// forbidden: its socket is not for us. The client does not keep this cause of an error.
 	forbidden atomic.Bool
 	// hung is set when an answer did not come in time: nothing more is waited for.
@@ -69,7 +72,7 @@ func connect(ctx context.Context, s *Source, host string) (*engine, error) {
 
 func newEngine(s *Source, host string) *engine {
 	return &engine{
-		brand: s.brand, host: host, patience: s.patience, getenv: s.getenv,
+		brand: s.brand, host: host, patience: s.patience, getenv: s.getenv, owner: ownerOfSocket(host),
 		places:      make(chan struct{}, maxRequests),
 		inspections: map[detailsKey]func() (details, error){}, learnt: map[fleet.ImageID]details{},
 		composeHashes: map[string]func() (map[string]string, error){}, classicCompose: map[string]bool{},

@@ -12,9 +12,6 @@ import (
 
 // handsOff says why a container is not made anew here; empty where it may be. Named: a person has asked for it by its name.
 func (e *engine) handsOff(m *machine.Machine, c container.InspectResponse, named bool) string {
-	if e.libpod.Load() {
-		return "RedFlag makes no container of Podman anew yet"
-	}
 	if c.Config == nil || c.HostConfig == nil {
 		return "the engine does not say how it was made"
 	}
@@ -37,7 +34,7 @@ func (e *engine) handsOff(m *machine.Machine, c container.InspectResponse, named
 // namespace, in where the engine mounts its /etc/hostname from.
 var (
 	inOwnCgroup = regexp.MustCompile(`(?m)[/-]([0-9a-f]{64})(?:\.scope)?$`)
-	inOwnMounts = regexp.MustCompile(`/containers/([0-9a-f]{64})/hostname`)
+	inOwnMounts = regexp.MustCompile(`[/-]containers/([0-9a-f]{64})/(?:userdata/)?hostname`)
 )
 
 // maxOwn bounds what is read of ourselves: mounts of a busy host are 200 KB.

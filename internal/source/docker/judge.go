@@ -148,9 +148,13 @@ func (s *subject) finish(v *verdict) *verdict {
 	} else if d, ok := s.engine.already(s.image.id); ok {
 		v.platform = d.platform
 	}
+	tended := ""
+	if len(s.tended) > 0 {
+		tended = "where " + autoUpdateTimer + " is on, Podman updates by itself: " + strings.Join(few(s.tended, maxNames), ", ")
+	}
 	v.because = sentence(v.because, s.remark, s.owner)
 	for i := range v.updates {
-		v.updates[i].Note = sentence(v.updates[i].Note, s.owner)
+		v.updates[i].Note = sentence(v.updates[i].Note, s.owner, tended)
 	}
 	return v
 }

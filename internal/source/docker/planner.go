@@ -144,6 +144,9 @@ func (d *drafting) add(name string, u fleet.Update, named bool) error {
 	change := fleet.Change{
 		Action: fleet.Recreated, Name: name, Arch: u.Platform, Image: u.Name, From: cmp.Or(u.From, c.Image), To: u.To, Origin: u.Origin,
 	}
+	if own := textOf(c.whole["ImageDigest"]); own != "" && u.From != "" {
+		change.From = own // Podman finds an image that lost its name by no other one
+	}
 	if change.To == "" { // what the tag means here has no digest in any registry
 		here, err := c.engine.api.ImageInspect(d.ctx, u.Name)
 		if err != nil {
@@ -158,7 +161,11 @@ func (d *drafting) add(name string, u fleet.Update, named bool) error {
 
 // leave says why a container cannot be made anew; empty where it can. What Compose alone could do is left to it.
 func (d *drafting) leave(c seen, named bool) string {
-	if why := c.engine.handsOff(d.m, c.InspectResponse, named); why != "" || !isComposed(c.Config.Labels) {
+	why := c.engine.handsOff(d.m, c.InspectResponse, named)
+	if why == "" && c.engine.libpod.Load() {
+		why = d.leaveOfPodman(c, named)
+	}
+	if why != "" || !c.isComposed() {
 		return why
 	}
 	_, without := c.engine.composedOf(d.ctx, d.m, c.InspectResponse)
@@ -233,7 +240,7 @@ func (d *drafting) stillThere(e *engine, c fleet.Change) error {
 	}
 	gone := &fleet.Unknown{
 		Because: fmt.Sprintf("the image that %s ran (%s) was removed here, and its registry does not have it", c.Name, fleet.Plain(c.To)),
-		Remedy:  "build it again, or choose another: docker image prune removes what no tag names, and that is what an undo needs",
+		Remedy:  "build it again, or choose another: " + d.source.brand.name + " image prune removes what no tag names, and that is what an undo needs",
 	}
 	_, byDigest, err := pinned(c)
 	if err != nil {

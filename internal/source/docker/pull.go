@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -68,7 +69,28 @@ func (e *engine) imageAt(ctx context.Context, c fleet.Change) (string, error) {
 			return r.InspectResponse.ID, nil
 		}
 	}
+	if id := e.nameless(ctx, c.To); id != "" {
+		return id, nil
+	}
 	return "", fmt.Errorf("the engine does not have %s at %s", named.Name(), c.To)
+}
+
+// nameless gives the ID of an image of Podman's by its own digest, which leads to it no more once its name means another one. A digest is content, whatever its name.
+func (e *engine) nameless(ctx context.Context, digest string) string {
+	if !e.libpod.Load() {
+		return ""
+	}
+	data, err := e.libpodGet(ctx, "/images/json?all=true")
+	var list []struct{ ID, Digest string }
+	if err != nil || json.Unmarshal(data, &list) != nil {
+		return ""
+	}
+	for _, i := range list {
+		if i.Digest == digest {
+			return "sha256:" + strings.TrimPrefix(i.ID, "sha256:")
+		}
+	}
+	return ""
 }
 
 // platformFits says whether an image is for the platform of its container, as far as the plan knows it.
@@ -85,11 +107,12 @@ func (s *Source) pull(ctx context.Context, e *engine, c fleet.Change, w source.W
 	failed := func(err error) error {
 		return &fleet.Unknown{Because: fmt.Sprintf("%s cannot be pulled: %s", byDigest, fleet.Plain(err.Error())), Remedy: "try again, or see what its registry says: redflag image " + c.Image, Err: err}
 	}
-	auth, err := s.reg.EngineAuth(ctx, named)
-	if err != nil {
-		return failed(err)
+	opt := client.ImagePullOptions{}
+	if e.isOurs() { // another user's engine has that user's own
+		if opt.RegistryAuth, err = s.reg.EngineAuth(ctx, named); err != nil {
+			return failed(err)
+		}
 	}
-	opt := client.ImagePullOptions{RegistryAuth: auth}
 	if parts := strings.Split(c.Arch, "/"); len(parts) >= 2 {
 		opt.Platforms = []ocispec.Platform{{OS: parts[0], Architecture: parts[1], Variant: strings.Join(parts[2:], "/")}}
 	}

@@ -22,6 +22,8 @@ const (
 	patienceBack = 10 * time.Minute
 	// askAgain is how often it is asked meanwhile.
 	askAgain = 500 * time.Millisecond
+	// patienceGone is how long an engine is given to remove what has ended by itself: it is a matter of moments, and of seconds on a busy machine.
+	patienceGone = 30 * time.Second
 )
 
 // giveUp puts the containers of a set back after one of them has failed, and says why.
@@ -46,7 +48,7 @@ func (r *recreation) giveUp(ctx context.Context, set []*remake, failed error) er
 	if back := r.putAllBack(ctx, set, because); back != nil {
 		return errors.Join(&fleet.Unknown{Because: because}, &fleet.Unknown{
 			Because: fmt.Sprintf("%s could not be put back: %s", strings.Join(names, ", "), fleet.Plain(back.Error())),
-			Remedy:  "see the log; what was put aside has the name NAME" + asideSuffix + "ID: docker rename and docker start bring it back",
+			Remedy:  "see the log; what was put aside has the name NAME" + asideSuffix + "ID: " + r.brand.name + " rename and " + r.brand.name + " start bring it back",
 		})
 	}
 	return errors.Join(&fleet.Unknown{
@@ -94,11 +96,21 @@ func patiently(ctx context.Context, do func(context.Context) error) error {
 
 // putBack lets the old container have its name, its restart policy and its tag again, and run if it ran.
 func (r *recreation) putBack(ctx context.Context, k *remake) error {
+	if k.Unit != "" {
+		return r.unitBack(ctx, k)
+	}
 	e, id := k.engine, k.Old
 	if fresh := r.again[k.Old]; fresh != "" {
 		id = fresh
 	}
 	now, err := e.byID(ctx, id)
+	if err == nil && k.Runs && goesByItself(now) {
+		limited, cancel := context.WithTimeout(ctx, patienceGone)
+		if e.gone(limited, id) == nil {
+			err = errNoSuch
+		}
+		cancel()
+	}
 	switch {
 	case errdefs.IsNotFound(err) || err == nil && r.leansOnGone(now):
 		if id, err = r.makeAgain(ctx, k); err != nil {
@@ -141,7 +153,8 @@ func (r *recreation) makeAgain(ctx context.Context, k *remake) (string, error) {
 			return "", err
 		}
 	}
-	id, err := e.create(ctx, k.Change.Name, s)
+	s.Options = followWords(s.Options, r.again)
+	id, err := r.create(ctx, k, s)
 	if err != nil {
 		return "", err
 	}
@@ -167,6 +180,9 @@ func (r *recreation) makeAgain(ctx context.Context, k *remake) (string, error) {
 
 // removeNew removes the new container, and never a volume of its: it is the one that has the name now, and is not the old one.
 func (r *recreation) removeNew(ctx context.Context, k *remake) error {
+	if k.Unit != "" {
+		return nil // systemd makes another one of it
+	}
 	ids := []string{k.New}
 	now, err := k.engine.named(ctx, k.Change.Name)
 	switch {
@@ -188,6 +204,11 @@ func (r *recreation) removeNew(ctx context.Context, k *remake) error {
 		}
 	}
 	return nil
+}
+
+// goesByItself says whether a container of --rm has ended: Podman removes it a moment later.
+func goesByItself(c container.InspectResponse) bool {
+	return c.HostConfig != nil && c.HostConfig.AutoRemove && !runsNow(c) && c.State != nil && c.State.Status != container.StateCreated
 }
 
 // goesAlready: a container of --rm that has just ended is being removed by the engine.
@@ -218,7 +239,7 @@ func (e *engine) restore(ctx context.Context, id string, k *remake) error {
 	if err := json.Unmarshal(k.Policy, &policy); err != nil {
 		return err
 	}
-	if policy.Name != "" {
+	if policy.Name != "" && !e.libpod.Load() {
 		if _, err := e.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{RestartPolicy: &policy}); err != nil {
 			return fmt.Errorf("restore its restart policy: %w", err)
 		}
@@ -241,11 +262,11 @@ func (e *engine) retag(ctx context.Context, k *remake) error {
 		return nil
 	}
 	if k.Tagged == "" {
-		now, err := e.api.ImageInspect(ctx, k.Change.Image)
+		now, err := e.api.ImageInspect(ctx, e.inFull(k.Change.Image))
 		if err != nil || len(now.RepoTags)+len(now.RepoDigests) < 2 {
 			return nil //nolint:nilerr // it means nothing, or is the image's only name, with which that would be lost
 		}
-		_, err = e.api.ImageRemove(ctx, k.Change.Image, client.ImageRemoveOptions{})
+		_, err = e.api.ImageRemove(ctx, e.inFull(k.Change.Image), client.ImageRemoveOptions{})
 		return err
 	}
 	err := e.tagAs(ctx, k.Tagged, k.Change.Image)

@@ -29,11 +29,16 @@ func (r *refusal) Error() string { return r.said }
 
 // raw speaks to the engine in its own version of the API, whose fields our client may not know: a typed one would drop them.
 func (e *engine) raw(ctx context.Context, method, at string, body []byte) (*http.Response, error) {
+	return e.send(ctx, method, "/v"+cmp.Or(e.version, e.api.ClientVersion())+at, body)
+}
+
+// send asks for a path as it is.
+func (e *engine) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	address := "http://engine"
 	if rest, ok := strings.CutPrefix(e.host, "tcp://"); ok {
 		address = e.scheme + "://" + rest
 	}
-	req, err := http.NewRequestWithContext(ctx, method, address+"/v"+cmp.Or(e.version, e.api.ClientVersion())+at, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, address+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +68,10 @@ func (e *engine) get(ctx context.Context, at string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return all(resp)
+}
+
+func all(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
 	return io.ReadAll(resp.Body)
 }
@@ -73,8 +82,7 @@ func (e *engine) post(ctx context.Context, at string, body []byte, into any) err
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
+	data, err := all(resp)
 	if err != nil || into == nil {
 		return err
 	}
@@ -110,14 +118,14 @@ func (e *engine) create(ctx context.Context, name string, s spec) (id string, er
 
 // named inspects the container that has a name. An engine that is asked for "cafe" also gives the container whose ID begins so: that one is not meant.
 func (e *engine) named(ctx context.Context, name string) (container.InspectResponse, error) {
-	r, err := e.api.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
+	c, err := e.byID(ctx, name)
 	if err != nil {
 		return container.InspectResponse{}, err
 	}
-	if strings.TrimPrefix(r.Container.Name, "/") != name {
+	if strings.TrimPrefix(c.Name, "/") != name {
 		return container.InspectResponse{}, errNoSuch
 	}
-	return r.Container, nil
+	return c, nil
 }
 
 // errNoSuch is found by errdefs.IsNotFound, as the engine's own answer is.
@@ -129,6 +137,9 @@ func (e *engine) byID(ctx context.Context, id string) (container.InspectResponse
 		return container.InspectResponse{}, errNoSuch
 	}
 	r, err := e.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil && !errdefs.IsNotFound(err) && strings.Contains(err.Error(), "no such container") {
+		err = errors.Join(errNoSuch, err) // so Podman says while it removes one
+	}
 	return r.Container, err
 }
 

@@ -36,6 +36,8 @@ type remake struct {
 	Image    string `json:"image"`
 	// Volumes are those that it has data in, by their places: the new one must have them too.
 	Volumes map[string]string `json:"volumes,omitempty"`
+	// Unit is systemd's, which makes it anew whenever it is restarted.
+	Unit string `json:"unit,omitempty"`
 	// Compose makes it anew, where it can; Copied: it has copied files into it.
 	Compose *composed `json:"compose,omitempty"`
 	Copied  bool      `json:"copied,omitempty"`
@@ -49,6 +51,9 @@ type remake struct {
 
 	engine *engine
 	steer  steering
+	// byCommand: Podman's command makes it, with these options before the image's name, and these words after it.
+	byCommand        bool
+	options, command []string
 	// late: it is created only when what it leans on has been made anew by Compose, which does that and the starting in one.
 	late bool
 	// rehash is a Compose whose hash of the service goes by the image's ID too: it is asked for the new one, so that it would not make it anew once more.
@@ -163,18 +168,21 @@ func (r *recreation) prepare(ctx context.Context, old seen, c fleet.Change) (*re
 		Change: c, Host: e.host, Old: old.ID, Aside: c.Name + asideSuffix + old.ID[:shortID], Image: id, OldImage: old.Image, State: remakeBegun,
 		Volumes: map[string]string{}, Post: len(s.post) > 0, engine: e, steer: s,
 	}
+	if err := r.byPodman(ctx, k, old); err != nil {
+		return nil, err
+	}
 	if state := old.State; state != nil {
 		k.Runs, k.Paused = state.Running || state.Restarting, state.Paused
 	}
 	for _, v := range old.Mounts {
-		if v.Type == mount.TypeVolume && v.Name != "" {
+		if v.Type == mount.TypeVolume && v.Name != "" && !(k.Unit != "" && anonymousName.MatchString(v.Name)) {
 			k.Volumes[v.Destination] = v.Name
 		}
 	}
-	if here, err := e.api.ImageInspect(ctx, c.Image); err == nil {
+	if here, err := e.api.ImageInspect(ctx, e.inFull(c.Image)); err == nil {
 		k.Tagged = here.ID
 	}
-	if isComposed(old.Config.Labels) && c.From != c.To {
+	if old.isComposed() && c.From != c.To {
 		if err := r.byCompose(ctx, k, old); err != nil {
 			return nil, err
 		}
@@ -188,6 +196,24 @@ func (r *recreation) prepare(ctx context.Context, old seen, c fleet.Change) (*re
 	}
 	k.Policy, err = json.Marshal(old.HostConfig.RestartPolicy)
 	return k, err
+}
+
+// byPodman finds out who makes a container of Podman's anew: its unit, or Podman's own command.
+func (r *recreation) byPodman(ctx context.Context, k *remake, old seen) error {
+	switch unit := old.Config.Labels[labelUnit]; {
+	case old.whole == nil: // Docker's
+	case unit != "":
+		k.Unit = unit
+	case len(old.native.command) > 0:
+		again, err := r.replayOf(ctx, r.m, old)
+		if err != nil {
+			return err
+		}
+		k.byCommand, k.command = true, again.command
+		k.options, err = again.again(old)
+		return err
+	}
+	return nil
 }
 
 // byCompose finds out whether Compose makes a container anew, and what it would have to copy into it.
@@ -232,6 +258,11 @@ func (r *recreation) like(ctx context.Context, k *remake, ref, imageID string, a
 	s, err := l.spec()
 	if err != nil {
 		return s, err
+	}
+	if e.libpod.Load() {
+		s.forPodman()
+		s.ByCommand, s.Options, s.Command = k.byCommand, followWords(k.options, l.renamed), k.command
+		return s, nil
 	}
 	image, err := e.api.ImageInspect(ctx, imageID)
 	if err == nil && image.Descriptor != nil { // containerd's store has images of several platforms under one ID

@@ -97,10 +97,11 @@ func (w *workshop) plan(sel fleet.Selection) fleet.Plan {
 
 func (w *workshop) work() source.Work {
 	w.Helper()
-	dir, err := os.MkdirTemp(w.jobs, "job")
+	dir, err := os.MkdirTemp(w.m.Path(w.jobs), "job")
 	if err != nil {
 		w.Fatal(err)
 	}
+	dir = filepath.Join(w.jobs, filepath.Base(dir))
 	log, err := os.Create(filepath.Join(w.m.Path(dir), source.LogFile))
 	if err != nil {
 		w.Fatal(err)

@@ -35,7 +35,7 @@ func (e *engine) enough(ctx context.Context, m *machine.Machine, p fleet.Plan) e
 	}
 	return &fleet.Unknown{
 		Because: fmt.Sprintf("the new images do not fit: %d MB are free where %s keeps its images, and %d MB would be downloaded", free>>20, e.brand.title, p.Download>>20),
-		Remedy:  "make room: docker system df shows what takes it",
+		Remedy:  "make room: " + e.brand.name + " system df shows what takes it",
 	}
 }
 

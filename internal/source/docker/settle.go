@@ -104,7 +104,7 @@ func (r *recreation) stands(ctx context.Context, k *remake) bool {
 	if k.State == remakeMade || k.State == remakeDone {
 		return true
 	}
-	if k.Compose != nil && k.New == "" {
+	if (k.Compose != nil || k.Unit != "") && k.New == "" {
 		if _, err := k.engine.byID(ctx, k.Old); !errdefs.IsNotFound(err) || r.discover(ctx, k) != nil {
 			return false
 		}
@@ -139,7 +139,7 @@ func (r *recreation) outcome(ctx context.Context, p fleet.Plan, failed error) fl
 		}
 		if k.Left != "" {
 			o.HalfDone = append(o.HalfDone, k.Left)
-			problems = append(problems, &fleet.Unknown{Because: "the old container " + k.Left + " could not be removed", Remedy: "docker rm " + k.Left})
+			problems = append(problems, &fleet.Unknown{Because: "the old container " + k.Left + " could not be removed", Remedy: r.brand.name + " rm " + k.Left})
 		}
 		if k.Runs {
 			if c, err := k.engine.named(ctx, k.Change.Name); err != nil || !runsNow(c) {

@@ -22,6 +22,9 @@ type spec struct {
 	Config fields
 	// Networks are its endpoints, by the network's name; those that are not given when it is made are connected before it is started.
 	Networks map[string]fields
+	// ByCommand: Podman's command makes it, with these options and this command, and of Config the image's name alone counts.
+	ByCommand        bool
+	Options, Command []string
 	// Platform is said only where the store has images of several under one ID.
 	Platform string
 }

@@ -28,6 +28,8 @@ type subject struct {
 	here *stored
 	// owner says who else decides what the containers run, and what to do there: a swarm service, a Kubernetes workload.
 	owner string
+	// tended are the containers that a person has told Podman to update.
+	tended []string
 	// remark is what a person should know beside the answer.
 	remark string
 	// settled is the answer where no registry has a part in it.
@@ -50,6 +52,7 @@ func group(e *engine, inv inventory) []*subject {
 		k := key{s.name, c.image, c.manifest, s.owner, s.remark}
 		if known := groups[k]; known != nil {
 			known.containers = append(known.containers, c.name)
+			known.tended = append(known.tended, s.tended...)
 			continue
 		}
 		groups[k] = s
@@ -57,6 +60,7 @@ func group(e *engine, inv inventory) []*subject {
 	}
 	for _, s := range list {
 		slices.Sort(s.containers)
+		slices.Sort(s.tended)
 	}
 	slices.SortStableFunc(list, func(a, b *subject) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), slices.Compare(a.containers, b.containers))
@@ -69,6 +73,9 @@ func (inv *inventory) subject(e *engine, c running) *subject {
 	s := &subject{
 		engine: e, store: inv.store, name: fleet.Plain(c.asked), containers: []string{c.name},
 		image: inv.images[c.image], manifest: c.manifest, platform: c.platform, owner: ownerOf(c),
+	}
+	if policy := c.labels[labelAutoUpdate]; inv.store == libpod && c.labels[labelUnit] != "" && (policy == "registry" || policy == "image") {
+		s.tended = []string{c.name}
 	}
 	switch {
 	case c.err != nil:

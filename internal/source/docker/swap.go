@@ -21,7 +21,7 @@ func (r *recreation) replace(ctx context.Context, set []*remake) error {
 		}
 	}
 	for _, k := range slices.Backward(set) {
-		if !k.Runs {
+		if !k.Runs || k.Unit != "" {
 			continue
 		}
 		if err := r.step(ctx, k, "stop", func(ctx context.Context) error { return r.stop(ctx, k) }); err != nil {
@@ -39,7 +39,7 @@ func (r *recreation) replace(ctx context.Context, set []*remake) error {
 
 // place gives the new container the old one's name, and the image its tag.
 func (r *recreation) place(ctx context.Context, k *remake) error {
-	if k.Compose == nil {
+	if k.Compose == nil && k.Unit == "" {
 		if err := r.step(ctx, k, "rename", func(ctx context.Context) error {
 			_, err := k.engine.api.ContainerRename(ctx, k.Old, client.ContainerRenameOptions{NewName: k.Aside})
 			return err
@@ -50,7 +50,7 @@ func (r *recreation) place(ctx context.Context, k *remake) error {
 	if err := r.step(ctx, k, "tag", func(ctx context.Context) error { return k.engine.tagAs(ctx, k.Image, k.Change.Image) }); err != nil {
 		return err
 	}
-	if k.Compose != nil || k.late {
+	if k.Compose != nil || k.Unit != "" || k.late {
 		return nil
 	}
 	return r.createNew(ctx, k)
@@ -61,8 +61,17 @@ func (e *engine) tagAs(ctx context.Context, id, ref string) error {
 	if !isTag(ref) {
 		return nil
 	}
-	_, err := e.api.ImageTag(ctx, client.ImageTagOptions{Source: id, Target: ref})
+	_, err := e.api.ImageTag(ctx, client.ImageTagOptions{Source: id, Target: e.inFull(ref)})
 	return err
+}
+
+// inFull gives a name as an engine does not misunderstand it: Podman may look for a short one elsewhere than Docker does (containers.conf(5), compat_api_enforce_docker_hub).
+func (e *engine) inFull(ref string) string {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil || isFullID(ref) || !e.libpod.Load() {
+		return ref
+	}
+	return reference.TagNameOnly(named).String()
 }
 
 // isTag says whether a reference is a name that can be given to an image.
@@ -86,9 +95,9 @@ func (r *recreation) createNew(ctx context.Context, k *remake) error {
 			}
 			objectOf(next.Config["Labels"])[labelConfigHash] = hashes[k.rehash.Service]
 		}
-		if k.New, err = k.engine.create(ctx, k.Change.Name, next); err == nil {
+		if k.New, err = r.create(ctx, k, next); err == nil {
 			r.renamed[k.Old] = k.New
-			err = r.check(ctx, k)
+			err = errors.Join(r.check(ctx, k), r.likeOld(ctx, k))
 		}
 		return errors.Join(err, r.note())
 	}); err != nil {
@@ -120,8 +129,8 @@ func (r *recreation) check(ctx context.Context, k *remake) error {
 // bringUp starts the new container, and waits until it runs as it should.
 func (r *recreation) bringUp(ctx context.Context, k *remake) error {
 	switch {
-	case k.Compose != nil:
-		if err := r.step(ctx, k, "compose", func(ctx context.Context) error { return k.Compose.up(ctx, r.m, r.w, k.Runs, false, k.steer.stop) }); err != nil {
+	case k.Compose != nil || k.Unit != "":
+		if err := r.remadeByOthers(ctx, k); err != nil {
 			return err
 		}
 		if err := r.step(ctx, k, "note", func(ctx context.Context) error {
@@ -160,14 +169,30 @@ func (r *recreation) bringUp(ctx context.Context, k *remake) error {
 	return r.step(ctx, k, "pause", func(ctx context.Context) error { return k.engine.pause(ctx, k.New) })
 }
 
-// discover finds the container that Compose has made.
+// create makes a container, by Podman's command where that is its way.
+func (r *recreation) create(ctx context.Context, k *remake, s spec) (string, error) {
+	if s.ByCommand {
+		return k.engine.createByCommand(ctx, r.m, k.Change.Name, s)
+	}
+	return k.engine.create(ctx, k.Change.Name, s)
+}
+
+// remadeByOthers lets Compose or systemd make the container anew, which stops the old one, and starts the new one.
+func (r *recreation) remadeByOthers(ctx context.Context, k *remake) error {
+	if k.Unit != "" {
+		return r.step(ctx, k, "restart its unit", func(ctx context.Context) error { return r.restartUnit(ctx, k) })
+	}
+	return r.step(ctx, k, "compose", func(ctx context.Context) error { return k.Compose.up(ctx, r.m, r.w, k.Runs, false, k.steer.stop) })
+}
+
+// discover finds the container that Compose or systemd has made.
 func (r *recreation) discover(ctx context.Context, k *remake) error {
 	c, err := k.engine.named(ctx, k.Change.Name)
 	if err != nil {
 		return err
 	}
 	if c.ID == k.Old {
-		return errors.New("compose left the container as it was")
+		return errors.New("the container was left as it was")
 	}
 	k.New = c.ID
 	r.renamed[k.Old] = k.New
@@ -181,7 +206,7 @@ func (r *recreation) stop(ctx context.Context, k *remake) error {
 	if err != nil {
 		return err
 	}
-	if c.HostConfig != nil && !c.HostConfig.AutoRemove {
+	if c.HostConfig != nil && !c.HostConfig.AutoRemove && !e.libpod.Load() { // Podman does not start again what it was told to stop
 		if _, err := e.api.ContainerUpdate(ctx, k.Old, client.ContainerUpdateOptions{RestartPolicy: &container.RestartPolicy{Name: container.RestartPolicyDisabled}}); err != nil {
 			return err
 		}

@@ -25,6 +25,9 @@ func (e *engine) settled(ctx context.Context, id string, least time.Duration) er
 			return err
 		}
 		s := c.State
+		if e.libpod.Load() {
+			e.checkHealth(ctx, c, began)
+		}
 		switch {
 		case s == nil:
 			return errors.New("the engine does not say how it is")
@@ -49,7 +52,7 @@ func (e *engine) settled(ctx context.Context, id string, least time.Duration) er
 
 // lastWord is what a container's own check said last.
 func lastWord(h *container.Health) string {
-	if len(h.Log) == 0 {
+	if len(h.Log) == 0 || strings.TrimSpace(h.Log[len(h.Log)-1].Output) == "" {
 		return "its check says nothing"
 	}
 	return fleet.Plain(strings.TrimSpace(h.Log[len(h.Log)-1].Output))

@@ -71,6 +71,7 @@ func (e *engine) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if strings.HasPrefix(resp.Header.Get("Server"), "Libpod/") {
 		e.libpod.Store(true)
+		e.libpodVersion.Store(resp.Header.Get("Libpod-Api-Version"))
 	}
 	if !strings.HasSuffix(r.URL.Path, pullPath) { // which says how far it is, for as long as it takes, and is read line by line
 		resp.Body = &bounded{ReadCloser: resp.Body, left: maxAnswer}

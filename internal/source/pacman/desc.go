@@ -23,7 +23,8 @@ type pkg struct {
 	size, download int64
 	// automatic: it was installed because another needs it.
 	automatic bool
-	repo      string
+	// repo is the repository that offers it, or of an installed one that it came from, where pacman has noted that.
+	repo string
 }
 
 var errNoPackage = errors.New("it describes no package")
@@ -60,6 +61,8 @@ func (p *pkg) parse(data []byte) {
 			p.version = text
 		case "BASE":
 			p.base = text
+		case "INSTALLED_DB":
+			p.repo = text
 		case "ARCH":
 			p.arch = text
 		case "DESC":

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // pacman's own checksums of configuration files
 	"encoding/hex"
-	"io"
 	"regexp"
 	"slices"
 
@@ -28,17 +27,6 @@ func guard(p fleet.Plan, in []*pkg) error {
 
 // restarts are packages that take effect with the next start.
 var restarts = regexp.MustCompile(`^(linux|linux-(lts|zen|hardened|rt|rt-lts)|linux-firmware.*|intel-ucode|amd-ucode|glibc|systemd|dbus|dbus-broker)$`)
-
-func rebootFor(p fleet.Plan) fleet.Reboot {
-	r := fleet.Reboot{Needed: fleet.NeedUnknown, Because: []string{}}
-	for _, c := range p.Changes {
-		if c.To != "" && restarts.MatchString(c.Name) {
-			r.Needed = fleet.Needed
-			r.Because = append(r.Because, c.Name)
-		}
-	}
-	return r
-}
 
 // measure fills in what a plan means for the machine: room, configuration files, services.
 func (w *world) measure(ctx context.Context, m *machine.Machine, p *fleet.Plan, in []*pkg) {
@@ -68,21 +56,10 @@ func (w *world) measure(ctx context.Context, m *machine.Machine, p *fleet.Plan, 
 	slices.Sort(p.ConfigFiles)
 	p.Restart, _ = m.Users(ctx, files)
 	p.Free = source.Free(m, w.conf.cacheDirs[0], "/usr")
-	p.Reboot = rebootFor(*p)
+	p.Reboot = source.RebootFor(*p, restarts.MatchString)
 }
 
-// maxConfigFile bounds what is read of a configuration file to see whether it was changed.
-const maxConfigFile = 16 << 20
-
 func checksum(m *machine.Machine, name string) (string, bool) {
-	f, err := m.Open(name)
-	if err != nil {
-		return "", false
-	}
-	defer f.Close()
-	h := md5.New() //nolint:gosec // see the import
-	if _, err := io.Copy(h, io.LimitReader(f, maxConfigFile)); err != nil {
-		return "", false
-	}
-	return hex.EncodeToString(h.Sum(nil)), true
+	sum, ok := source.Sum(m, name, md5.New()) //nolint:gosec // see the import
+	return hex.EncodeToString(sum), ok
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"redflag/internal/fleet"
-	"redflag/internal/source/rpm/rpmtest"
+	"redflag/internal/source/sourcetest"
 )
 
 func TestEverythingIsUpgradedAsPlannedAndUndone(t *testing.T) {
@@ -16,7 +16,7 @@ func TestEverythingIsUpgradedAsPlannedAndUndone(t *testing.T) {
 	l.refresh()
 	l.Write("/etc/toy.conf", "setting=mine\n")
 	p := l.Plan(quick(), fleet.Selection{All: true})
-	if got := rpmtest.Lines(p.Changes); got != everything {
+	if got := sourcetest.Lines(p.Changes); got != everything {
 		t.Fatalf("planned %s", got)
 	}
 	if p.Download == 0 || p.Free == 0 || strings.Join(p.ConfigFiles, " ") != "/etc/toy.conf" || p.Reboot.Needed != fleet.Needed {
@@ -35,24 +35,24 @@ func TestEverythingIsUpgradedAsPlannedAndUndone(t *testing.T) {
 	}
 	o, w := l.Succeeds(quick(), p)
 	if l.installed() != afterwards {
-		t.Errorf("installed: %s\n%s", l.installed(), l.Log(w))
+		t.Errorf("installed: %s\n%s", l.installed(), l.Said(w))
 	}
-	if got := rpmtest.Lines(o.Done); got != everything {
+	if got := sourcetest.Lines(o.Done); got != everything {
 		t.Errorf("done: %s", got)
 	}
 	if strings.Join(o.ConfigFiles, " ") != "/etc/toy.conf.pacnew" {
 		t.Errorf("to be reviewed: %q", o.ConfigFiles)
 	}
 	if got := l.Plan(quick(), fleet.Selection{All: true}); len(got.Changes) != 0 {
-		t.Errorf("there is still something to do: %s", rpmtest.Lines(got.Changes))
+		t.Errorf("there is still something to do: %s", sourcetest.Lines(got.Changes))
 	}
 	back := l.Undo(quick(), p, o, w)
-	if want := "remove toy-brought.x86_64 0.5-1, remove toy-replacement.x86_64 3.0-1, downgrade linux.x86_64 6.11.2.arch1-1 → 6.10.1.arch1-1"; !strings.HasPrefix(rpmtest.Lines(back.Changes), want) {
-		t.Errorf("the way back: %s", rpmtest.Lines(back.Changes))
+	if want := "remove toy-brought.x86_64 0.5-1, remove toy-replacement.x86_64 3.0-1, downgrade linux.x86_64 6.11.2.arch1-1 → 6.10.1.arch1-1"; !strings.HasPrefix(sourcetest.Lines(back.Changes), want) {
+		t.Errorf("the way back: %s", sourcetest.Lines(back.Changes))
 	}
 	_, w = l.Succeeds(quick(), back)
 	if l.installed() != before {
-		t.Errorf("undone: %s\n%s", l.installed(), l.Log(w))
+		t.Errorf("undone: %s\n%s", l.installed(), l.Said(w))
 	}
 	if got := strings.Fields(l.Sh("pacman -Qdq")); strings.Join(got, " ") != needed {
 		t.Errorf("%q came because others need them", got)
@@ -67,7 +67,7 @@ func TestOnlyAFullUpgradeIsPlanned(t *testing.T) {
 	l.Refused(quick(), fleet.Selection{Names: []string{"-Rns"}}, `no update of "-Rns" can be installed`)
 	l.Refused(quick(), fleet.Selection{Security: true}, "which updates are for security is not known")
 	all := fleet.Selection{Names: []string{"linux", "toy-app", "toy-conf", "toy-grouped", "toy-lib", "toy-replacement"}}
-	if got := rpmtest.Lines(l.Plan(quick(), all).Changes); got != everything {
+	if got := sourcetest.Lines(l.Plan(quick(), all).Changes); got != everything {
 		t.Errorf("all by their names: %s", got)
 	}
 	t.Run("a conflict is for a person", func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestAFailureIsToldAsItIs(t *testing.T) {
 		o := l.CarryOut(quick(), p, w)
 		if o.Succeeded() || len(o.Missing) > 0 || strings.Join(o.HalfDone, " ") != "toy-script" ||
 			o.Because != "the install script of toy-script failed; its files are installed all the same" {
-			t.Errorf("%+v\n%s", o, l.Log(w))
+			t.Errorf("%+v\n%s", o, l.Said(w))
 		}
 	})
 	t.Run("a file that is there already", func(t *testing.T) {
@@ -270,13 +270,13 @@ func TestWhatIsHeldStaysAndIsReleased(t *testing.T) {
 	if got := l.Sh("pacman-conf IgnorePkg"); got != "linux\ntoy-grouped\ntoy-ignored\n" && got != "toy-ignored\nlinux\ntoy-grouped\n" {
 		t.Errorf("pacman takes for held: %q", got)
 	}
-	if got := rpmtest.Lines(l.Plan(quick(), fleet.Selection{All: true}).Changes); strings.Contains(got, "linux") || strings.Contains(got, "toy-grouped") {
+	if got := sourcetest.Lines(l.Plan(quick(), fleet.Selection{All: true}).Changes); strings.Contains(got, "linux") || strings.Contains(got, "toy-grouped") {
 		t.Errorf("what is held would change: %s", got)
 	}
 	if got := hold(false, "toy-grouped", "linux"); got != "" {
 		t.Error(got)
 	}
-	if got := rpmtest.Lines(l.Plan(quick(), fleet.Selection{All: true}).Changes); got != everything {
+	if got := sourcetest.Lines(l.Plan(quick(), fleet.Selection{All: true}).Changes); got != everything {
 		t.Errorf("after the release: %s", got)
 	}
 	if got := hold(false, "toy-ignored"); !strings.Contains(got, "still held by IgnorePkg = toy-ignored in /etc/pacman.conf") {

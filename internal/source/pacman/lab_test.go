@@ -2,7 +2,6 @@ package pacman
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -22,10 +21,7 @@ var ordinary, needed = "toy-app toy-conf toy-ignored linux toy-foreign toy-group
 // newLab gives a lab with toys installed, of which newer ones are on offer, and nothing is known of that yet.
 func newLab(t testing.TB, more ...string) lab {
 	t.Helper()
-	l := lab{&rpmtest.Lab{TB: t, Root: parts.Pacman(t)}}
-	if err := os.MkdirAll(l.Path("/var/lib/redflag/jobs"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	l := lab{rpmtest.At(t, parts.Pacman(t))}
 	l.install("--asdeps", needed)
 	l.install("--asexplicit", ordinary+" "+strings.Join(more, " "))
 	return l

@@ -46,9 +46,13 @@ func (s Source) Packages(_ context.Context, m *machine.Machine) ([]fleet.Package
 	if err != nil {
 		return nil, err
 	}
+	own := w.own(m)
 	list := make([]fleet.Package, 0, len(w.installed))
 	for _, p := range w.installed {
 		one := fleet.Package{Source: s.Name(), Name: p.name, Version: p.version, Arch: fleet.Plain(p.arch)}
+		if own != nil && own(p) {
+			one.Ecosystem = ecosystem
+		}
 		if p.base != "" && p.base != p.name {
 			one.From = fleet.Plain(p.base)
 		}
@@ -88,6 +92,7 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	w.offers, err = readOffers(m, w.conf)
 	problems = append(problems, err)
 	f := fleet.Finding{AsOf: w.offers.asOf, SecurityUnknown: noAdvisories, Updates: w.updates()}
+	w.name(m, f.Updates)
 	if age := m.Now().Sub(w.offers.asOf); !w.offers.asOf.IsZero() && age > staleAfter {
 		problems = append(problems, &fleet.Unknown{
 			Because: fmt.Sprintf("what is on offer was last fetched %d days ago", int(age.Hours()/24)), Remedy: "sudo redflag scan --refresh",

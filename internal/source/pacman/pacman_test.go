@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"redflag/internal/fleet"
-	"redflag/internal/source/rpm/rpmtest"
+	"redflag/internal/source/sourcetest"
 )
 
 const offered = "linux.x86_64 6.10.1.arch1-1→6.11.2.arch1-1, toy-app.x86_64 1:2.0-3→1:2.1-1, toy-conf.x86_64 1.0-1→2.0-1, toy-grouped.x86_64 1.0-1→1.1-1, " +
@@ -20,7 +20,7 @@ func TestAScanTellsWhatIsOnOfferAndThatSecurityIsNotKnown(t *testing.T) {
 	before := l.synced()
 	l.refresh()
 	f := l.Finding(quick())
-	if got := rpmtest.Updates(f); got != offered {
+	if got := sourcetest.Updates(f); got != offered {
 		t.Errorf("got  %s\nwant %s", got, offered)
 	}
 	if f.SecurityUnknown == "" || f.AsOf.IsZero() {
@@ -40,21 +40,21 @@ func TestAScanTellsWhatIsOnOfferAndThatSecurityIsNotKnown(t *testing.T) {
 	t.Run("as anybody, in another locale", func(t *testing.T) {
 		l.Env = []string{"LC_ALL=de_DE.UTF-8", "LANGUAGE=de"}
 		defer func() { l.Env = nil }()
-		if got := rpmtest.Updates(l.Finding(quick())); got != offered {
+		if got := sourcetest.Updates(l.Finding(quick())); got != offered {
 			t.Error(got)
 		}
 	})
 	t.Run("a group is held", func(t *testing.T) {
 		l.Write("/etc/pacman.d/mine.conf", "IgnoreGroup = to*\n")
 		l.also("Include = /etc/pacman.d/mine.conf")
-		if got := rpmtest.Updates(l.Finding(quick())); !strings.Contains(got, "toy-grouped.x86_64 1.0-1→1.1-1 (held)") {
+		if got := sourcetest.Updates(l.Finding(quick())); !strings.Contains(got, "toy-grouped.x86_64 1.0-1→1.1-1 (held)") {
 			t.Error(got)
 		}
 		l.offer("toys")
 	})
 	t.Run("what pacman has fetched itself since counts", func(t *testing.T) {
 		l.Sh("pacman -Sy")
-		if got := rpmtest.Updates(l.Finding(quick())); got != offered {
+		if got := sourcetest.Updates(l.Finding(quick())); got != offered {
 			t.Error(got)
 		}
 	})
@@ -64,6 +64,7 @@ func TestAScanTellsWhatIsOnOfferAndThatSecurityIsNotKnown(t *testing.T) {
 			t.Errorf("%d packages, %v", len(list), err)
 		}
 	})
+	t.Run("Arch's own are of Arch Linux", func(t *testing.T) { ownAreOfArch(t, l) })
 	t.Run("what is old is said to be", func(t *testing.T) {
 		l.Later = 30 * 24 * time.Hour
 		defer func() { l.Later = 0 }()
@@ -117,4 +118,53 @@ func TestWhatIsNotKnownIsNotCalledUpToDate(t *testing.T) {
 		l.Write("/etc/pacman.conf", "[options]\nInclude = /etc/pacman.conf\n")
 		l.Unknown(quick(), "files include each other")
 	})
+}
+
+// ownAreOfArch has a lab whose databases are fetched be an Arch, and then have come its packages from elsewhere.
+func ownAreOfArch(t *testing.T, l lab) {
+	t.Helper()
+	own := func(name string) (installed, update string) {
+		list, err := quick().Packages(context.Background(), l.Machine())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range list {
+			if p.Name == name {
+				installed = p.Ecosystem
+			}
+		}
+		for _, u := range l.Finding(quick()).Updates {
+			if u.Name == name {
+				update = u.Build.Ecosystem
+			}
+		}
+		return installed, update
+	}
+	said := func(what, installed, update string) {
+		if i, u := own("toy-app"); i != installed || u != update {
+			t.Errorf("%s: %q and %q, want %q and %q", what, i, u, installed, update)
+		}
+	}
+	said("another distribution with such a repository", "", "")
+	l.Write("/etc/os-release", "ID=arch\n")
+	said("another repository", "", "")
+	data, err := os.ReadFile(l.Path("/var/lib/pacman/sync/toys.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Write("/var/lib/pacman/sync/extra.db", string(data))
+	l.Write("/etc/pacman.conf", "[options]\nArchitecture = x86_64\nSigLevel = Never\n[extra]\nServer = file:///srv/toys/new\n")
+	said("extra", ecosystem, ecosystem)
+	if i, _ := own("toy-foreign"); i != "" {
+		t.Errorf("a foreign one is of %q", i)
+	}
+	desc := "/var/lib/pacman/local/toy-app-1:2.0-3/desc"
+	if data, err = os.ReadFile(l.Path(desc)); err != nil {
+		t.Fatal(err)
+	}
+	l.Write(desc, string(data)+"\n%INSTALLED_DB%\nmine\n")
+	said("it came from elsewhere", "", "")
+	l.Write(desc, string(data))
+	l.Sh("rm /var/lib/pacman/sync/extra.db /etc/os-release")
+	l.offer("toys")
 }

@@ -10,6 +10,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/source"
 	"redflag/internal/version"
 )
 
@@ -161,7 +162,7 @@ func (w *world) changes(in, out []*pkg) []fleet.Change {
 	for _, p := range in {
 		c := fleet.Change{Action: fleet.Install, Name: p.name, Arch: fleet.Plain(p.arch), To: p.version, Origin: fleet.Plain(p.repo), Automatic: true}
 		if old := find(w.installed, p.name); old != nil {
-			c.From, c.Action, c.Automatic = old.version, actionOf(old.version, p.version), old.automatic
+			c.From, c.Action, c.Automatic = old.version, source.ActionOf(old.version, p.version, version.ComparePacman), old.automatic
 		} else if slices.ContainsFunc(out, func(o *pkg) bool { return replaces(p, o) }) {
 			c.Automatic = false
 		}
@@ -173,18 +174,6 @@ func (w *world) changes(in, out []*pkg) []fleet.Change {
 
 func replaces(p, old *pkg) bool {
 	return slices.ContainsFunc(p.replaces, func(text string) bool { return parseDependency(text).isNamed(old) })
-}
-
-func actionOf(from, to string) fleet.Action {
-	switch {
-	case from == "":
-		return fleet.Install
-	case to == "":
-		return fleet.Remove
-	case version.ComparePacman(from, to) > 0:
-		return fleet.Downgrade
-	}
-	return fleet.Upgrade
 }
 
 // forever names what could not be undone: the version that is there now is in no cache.

@@ -2,9 +2,7 @@ package pacman
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/source"
+	"redflag/internal/version"
 )
 
 // snapshot is what was installed before a job.
@@ -52,7 +51,7 @@ func (s snapshot) differences(now snapshot) []fleet.Change {
 	for name, to := range now.Installed {
 		if from := s.Installed[name]; from.Version != to.Version {
 			list = append(list, fleet.Change{
-				Action: actionOf(from.Version, to.Version), Name: name, Arch: to.Arch, From: from.Version, To: to.Version, Automatic: to.Automatic,
+				Action: source.ActionOf(from.Version, to.Version, version.ComparePacman), Name: name, Arch: to.Arch, From: from.Version, To: to.Version, Automatic: to.Automatic,
 			})
 		}
 	}
@@ -67,12 +66,9 @@ func (s snapshot) differences(now snapshot) []fleet.Change {
 
 // Settle implements source.Installer: the truth is in the database. What scripts failed is in the log, whatever the exit code was.
 func (s Source) Settle(_ context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
-	o := fleet.NewOutcome()
 	var before snapshot
-	if err := w.Read(m, beforeFile, &before); errors.Is(err, fs.ErrNotExist) {
-		o.Missing, o.Because = p.Changes, "it was ended before it began to change anything"
-		return o, nil
-	} else if err != nil {
+	o, begun, err := w.Before(m, p, beforeFile, &before)
+	if !begun {
 		return o, err
 	}
 	look, err := s.look(m)

@@ -11,6 +11,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/source"
+	"redflag/internal/version"
 )
 
 // keep puts aside what a plan replaces, from pacman's cache. What is not there cannot be undone, and the log says so.
@@ -65,14 +66,7 @@ func (w *world) cached(m *machine.Machine, name, version, arch string) string {
 
 // Undo implements source.Installer: each change the other way round.
 func (s Source) Undo(_ *machine.Machine, _ fleet.Plan, o fleet.Outcome, _ source.Work) (fleet.Selection, error) {
-	var sel fleet.Selection
-	for _, c := range o.Done {
-		sel.Back = append(sel.Back, fleet.Change{Action: actionOf(c.To, c.From), Name: c.Name, Arch: c.Arch, From: c.To, To: c.From, Automatic: c.Automatic})
-	}
-	if len(sel.Back) == 0 {
-		return sel, &fleet.Unknown{Because: "the job changed nothing, so there is nothing to undo"}
-	}
-	return sel, nil
+	return source.Back(o, version.ComparePacman)
 }
 
 // planBack plans the way back: the packages that were, from where they were kept, and without those that came.

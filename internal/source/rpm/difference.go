@@ -120,14 +120,28 @@ func Missing(planned, done []fleet.Change) []fleet.Change {
 }
 
 // Newest gives the newest installed version of each package, by its key.
-func Newest(installed []Package) map[string]string {
-	newest := map[string]string{}
+func Newest(installed []Package) map[string]Package {
+	newest := map[string]Package{}
 	for _, p := range installed {
-		if have, ok := newest[p.Key()]; !ok || Newer(p.EVR, have) {
-			newest[p.Key()] = p.EVR
+		if have, ok := newest[p.Key()]; !ok || Newer(p.EVR, have.EVR) {
+			newest[p.Key()] = p
 		}
 	}
 	return newest
+}
+
+// Before gives the installed version that a version on offer would take the place of: a package may change from one architecture to all of them, and back. It is
+// empty where there is none.
+func Before(newest map[string]Package, offered Package) string {
+	if p, ok := newest[offered.Key()]; ok {
+		return p.EVR
+	}
+	for _, p := range newest {
+		if p.Name == offered.Name && (p.Arch == "noarch" || offered.Arch == "noarch") {
+			return p.EVR
+		}
+	}
+	return ""
 }
 
 // Duplicates names packages of which two versions are installed that cannot stand side by side: a transaction was interrupted between the new one

@@ -49,7 +49,7 @@ var restarts = regexp.MustCompile(`^(kernel|kernel-(core|rt|rt-core|default|azur
 
 // RebootFor says whether a plan is known to need a reboot, by its packages and by what advisories say. What it is not known to need may turn out
 // afterwards.
-func RebootFor(p fleet.Plan, advisories *Advisories, newest map[string]string) fleet.Reboot {
+func RebootFor(p fleet.Plan, advisories *Advisories, newest map[string]Package) fleet.Reboot {
 	r := fleet.Reboot{Needed: fleet.NeedUnknown, Because: []string{}}
 	for _, c := range p.Changes {
 		if c.To == "" {
@@ -59,7 +59,7 @@ func RebootFor(p fleet.Plan, advisories *Advisories, newest map[string]string) f
 		if restarts.MatchString(c.Name) {
 			why = c.Name
 		}
-		for _, a := range advisories.Between(c.Name, c.Arch, newest[c.Name+"."+c.Arch], c.To) {
+		for _, a := range advisories.Between(replaced(newest, c), c.To) {
 			if a.Reboot {
 				why = c.Name + " (" + a.ID + ")"
 			}
@@ -73,10 +73,19 @@ func RebootFor(p fleet.Plan, advisories *Advisories, newest map[string]string) f
 }
 
 // MarkSecurity notes which changes of a plan bring an advisory for security.
-func MarkSecurity(p *fleet.Plan, advisories *Advisories, newest map[string]string) {
+func MarkSecurity(p *fleet.Plan, advisories *Advisories, newest map[string]Package) {
 	for i, c := range p.Changes {
-		if from, there := newest[c.Name+"."+c.Arch]; there && c.To != "" {
-			p.Changes[i].Security = Security(advisories.Between(c.Name, c.Arch, from, c.To))
+		if old := replaced(newest, c); old.EVR != "" && c.To != "" {
+			p.Changes[i].Security = Security(advisories.Between(old, c.To))
 		}
 	}
+}
+
+// replaced gives the newest installed version of what a change is about; without a version where there is none.
+func replaced(newest map[string]Package, c fleet.Change) Package {
+	p := Package{Name: c.Name, Arch: c.Arch}
+	if old, ok := newest[p.Key()]; ok {
+		return old
+	}
+	return p
 }

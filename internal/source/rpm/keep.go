@@ -41,6 +41,6 @@ func KeepCached(m *machine.Machine, p Package, pattern string) bool {
 func Older(installed []Package, keys []string) []Package {
 	newest := Newest(installed)
 	return slices.DeleteFunc(slices.Clone(installed), func(p Package) bool {
-		return !slices.Contains(keys, p.Key()) || newest[p.Key()] == p.EVR
+		return !slices.Contains(keys, p.Key()) || newest[p.Key()].EVR == p.EVR
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
 	"redflag/internal/source"
+	"redflag/internal/version"
 )
 
 // Files of a job.
@@ -100,12 +101,9 @@ func Explain(text string, more ...Reason) error {
 
 // Settle says what became of a plan: the truth is in the database. What scripts of packages failed is in the log, whatever the exit code was.
 func Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work, side func(string) bool, known ...Reason) (fleet.Outcome, error) {
-	o := fleet.NewOutcome()
 	var before snapshot
-	if err := w.Read(m, beforeFile, &before); errors.Is(err, fs.ErrNotExist) {
-		o.Missing, o.Because = p.Changes, "it was ended before it began to change anything"
-		return o, nil
-	} else if err != nil {
+	o, begun, err := w.Before(m, p, beforeFile, &before)
+	if !begun {
 		return o, err
 	}
 	now, err := Installed(ctx, m)
@@ -275,27 +273,7 @@ func ChangedConfigFiles(ctx context.Context, m *machine.Machine, p fleet.Plan) [
 }
 
 // Undo gives the selection that goes back: each change the other way round.
-func Undo(o fleet.Outcome) (fleet.Selection, error) {
-	var sel fleet.Selection
-	for _, c := range o.Done {
-		back := fleet.Change{Name: c.Name, Arch: c.Arch, From: c.To, To: c.From, Automatic: c.Automatic}
-		switch {
-		case back.To == "":
-			back.Action = fleet.Remove
-		case back.From == "":
-			back.Action = fleet.Install
-		case Newer(back.From, back.To):
-			back.Action = fleet.Downgrade
-		default:
-			back.Action = fleet.Upgrade
-		}
-		sel.Back = append(sel.Back, back)
-	}
-	if len(sel.Back) == 0 {
-		return sel, &fleet.Unknown{Because: "the job changed nothing, so there is nothing to undo"}
-	}
-	return sel, nil
-}
+func Undo(o fleet.Outcome) (fleet.Selection, error) { return source.Back(o, version.CompareRPM) }
 
 // Kept is the name under which a package is kept.
 func Kept(p Package) string { return strings.ReplaceAll(p.String(), ":", "=") + ".rpm" }

@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -164,20 +162,5 @@ func Stale(asOf, now time.Time) error {
 	}
 	return &fleet.Unknown{
 		Because: fmt.Sprintf("what is known of the repositories is %d days old", int(now.Sub(asOf).Hours()/24)), Remedy: "sudo redflag scan --refresh",
-	}
-}
-
-// Judge marks which updates are for security, and says where that is not known: they come from where nothing is said about security.
-func Judge(f *fleet.Finding, advisories *Advisories) {
-	var silent []string
-	for i, u := range f.Updates {
-		f.Updates[i].Security = Security(advisories.Between(u.Name, u.Arch, u.From, u.To))
-		if !f.Updates[i].Security && slices.Contains(advisories.Without, u.Origin) && !slices.Contains(silent, u.Origin) {
-			silent = append(silent, u.Origin)
-		}
-	}
-	if len(silent) > 0 {
-		slices.Sort(silent)
-		f.SecurityUnknown = "no advisory data in " + strings.Join(silent, ", ")
 	}
 }

@@ -25,6 +25,9 @@ type Package struct {
 	// Source is the name of the source package that it was built from, and SourceVersion that one's version; empty where it does not say.
 	Source        string `json:"-"`
 	SourceVersion string `json:"-"`
+	// Vendor is who made it, and Module the stream of a module that it is of, as name:stream; empty where it does not say.
+	Vendor string `json:"-"`
+	Module string `json:"-"`
 }
 
 // Key tells packages apart of which a machine has one version at a time: libraries of two architectures stand side by side.
@@ -98,8 +101,12 @@ func (p Package) Valid() error {
 // Newer says whether version a is newer than b.
 func Newer(a, b string) bool { return version.CompareRPM(a, b) > 0 }
 
-// query is what rpm is asked of every package: tab-separated, a line each.
-const query = `%{NAME}\t%|EPOCH?{%{EPOCH}}:{0}|\t%{VERSION}\t%{RELEASE}\t%{ARCH}\t%{SOURCERPM}\n`
+// query is what rpm is asked of every package: tab-separated, a line each. Releases before 4.15 do not know modules, and refuse the whole question.
+const (
+	query        = `%{NAME}\t%|EPOCH?{%{EPOCH}}:{0}|\t%{VERSION}\t%{RELEASE}\t%{ARCH}\t%{SOURCERPM}\t%{VENDOR}\t%{MODULARITYLABEL}\n`
+	olderQuery   = `%{NAME}\t%|EPOCH?{%{EPOCH}}:{0}|\t%{VERSION}\t%{RELEASE}\t%{ARCH}\t%{SOURCERPM}\t%{VENDOR}\t(none)\n`
+	unknownLabel = "unknown tag"
+)
 
 // keys are rpm's own: the keys of those who sign packages stand in its database as packages.
 const keys = "gpg-pubkey"
@@ -108,6 +115,9 @@ const keys = "gpg-pubkey"
 // say that the rest was removed.
 func Installed(ctx context.Context, m *machine.Machine) ([]Package, error) {
 	result, err := m.Run(ctx, machine.Command{Name: "rpm", Args: []string{"-qa", "--qf", query}})
+	if err == nil && result.Code != 0 && bytes.Contains(result.Stderr, []byte(unknownLabel)) {
+		result, err = m.Run(ctx, machine.Command{Name: "rpm", Args: []string{"-qa", "--qf", olderQuery}})
+	}
 	if err != nil {
 		return nil, unreadable(err.Error(), err)
 	}
@@ -140,20 +150,72 @@ func parseInstalled(out []byte) ([]Package, error) {
 	list := []Package{}
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Split(strings.TrimRight(line, "\n"), "\t")
-		if len(fields) != 6 || fields[0] == "" || fields[2] == "" {
+		if len(fields) != 8 || fields[0] == "" || fields[2] == "" {
 			return nil, fmt.Errorf("it says %q", fleet.Plain(line))
 		}
 		if fields[0] == keys {
 			continue
 		}
-		p := Package{Name: fleet.Plain(fields[0]), EVR: fleet.Plain(EVR(fields[1], fields[2], fields[3])), Arch: fleet.Plain(fields[4])}
-		if source, ok := CutNEVRA(strings.TrimSuffix(fields[5], ".rpm")); ok {
-			p.Source, p.SourceVersion = fleet.Plain(source.Name), fleet.Plain(source.EVR)
+		p := Package{
+			Name: fleet.Plain(fields[0]), EVR: fleet.Plain(EVR(fields[1], fields[2], fields[3])), Arch: fleet.Plain(fields[4]), Vendor: said(fields[6]), Module: stream(said(fields[7])),
 		}
+		p.Source, p.SourceVersion, _ = builtFrom(p, fields[5])
 		list = append(list, p)
 	}
+	lendEpochs(list)
 	slices.SortFunc(list, compare)
 	return list, nil
+}
+
+// said is what rpm says of a package, empty where that is that the package does not say.
+func said(field string) string {
+	if field == "(none)" {
+		return ""
+	}
+	return fleet.Plain(field)
+}
+
+// stream gives the name and the stream of a module's label (nginx:1.16:8030020201124104955:229f0a1c), which has a version and a context behind them.
+func stream(label string) string {
+	name, rest, found := strings.Cut(label, ":")
+	if !found {
+		return ""
+	}
+	s, _, _ := strings.Cut(rest, ":")
+	return name + ":" + s
+}
+
+// builtFrom reads the file name of a source package: its name and version. A file name has no epoch: it is that of what was built from it in the same version.
+func builtFrom(p Package, file string) (name, evr string, same bool) {
+	s, ok := CutNEVRA(strings.TrimSuffix(file, ".rpm"))
+	if !ok {
+		return "", "", false
+	}
+	_, version, release := CutEVR(p.EVR)
+	if same = version+"-"+release == s.EVR; same {
+		return fleet.Plain(s.Name), p.EVR, true
+	}
+	return fleet.Plain(s.Name), fleet.Plain(s.EVR), false
+}
+
+// lendEpochs gives the source packages of parts that have a version of their own the epoch that those of their siblings have: those of perl are 4, and of its
+// parts 0.
+func lendEpochs(list []Package) {
+	known := map[string]string{}
+	key := func(p Package) string {
+		_, version, release := CutEVR(p.SourceVersion)
+		return p.Source + " " + version + "-" + release
+	}
+	for _, p := range list {
+		if p.SourceVersion == p.EVR {
+			known[key(p)] = p.EVR
+		}
+	}
+	for i, p := range list {
+		if evr, ok := known[key(p)]; ok {
+			list[i].SourceVersion = evr
+		}
+	}
 }
 
 func compare(a, b Package) int {
@@ -175,13 +237,14 @@ func Packages(ctx context.Context, m *machine.Machine, source string) ([]fleet.P
 	if err != nil {
 		return nil, err
 	}
+	own := distributionOf(m)
 	list := make([]fleet.Package, 0, len(installed))
 	for _, p := range installed {
-		f := fleet.Package{Source: source, Name: p.Name, Arch: p.Arch, Version: p.EVR}
+		f := fleet.Package{Source: source, Name: p.Name, Arch: p.Arch, Version: p.EVR, Ecosystem: own.of(p.Vendor), Module: p.Module}
 		if p.Source != p.Name {
 			f.From = p.Source
 		}
-		if _, bare, _ := strings.Cut(p.EVR, ":"); p.SourceVersion != p.EVR && p.SourceVersion != bare {
+		if p.SourceVersion != p.EVR {
 			f.FromVersion = p.SourceVersion
 		}
 		list = append(list, f)

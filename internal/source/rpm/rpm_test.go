@@ -85,7 +85,7 @@ func TestAnUpdateIsForSecurityIfAnyAdvisoryOnTheWayIs(t *testing.T) {
 		{"1.0-1", "1.2-1", "BA-2 SA-1"}, {"1.0-1", "1.1-1", "SA-1"}, {"1.1-1", "1.2-1", "BA-2"}, {"1.2-1", "1.3-1", ""}, {"1.0-1", "1.0-2", ""}, {"1:1.0-1", "1:1.2-1", ""},
 	} {
 		var ids []string
-		between := a.Between("a", "noarch", c.from, c.to)
+		between := a.Between(Package{Name: "a", Arch: "noarch", EVR: c.from}, c.to)
 		for _, one := range between {
 			ids = append(ids, one.ID)
 		}
@@ -93,7 +93,7 @@ func TestAnUpdateIsForSecurityIfAnyAdvisoryOnTheWayIs(t *testing.T) {
 			t.Errorf("from %s to %s: %s, want %s", c.from, c.to, got, c.want)
 		}
 	}
-	if len(a.Between("a", "x86_64", "1.0-1", "1.2-1")) != 0 {
+	if len(a.Between(pkg("a-1.0-1.x86_64"), "1.2-1")) != 0 {
 		t.Error("another architecture has the same advisories")
 	}
 	if diff := cmp.Diff([]string{"CVE-1", "CVE-2"}, list[0].CVEs); diff != "" || list[0].Reboot || !list[1].Reboot || list[1].Severity != "" {
@@ -138,7 +138,7 @@ func TestAdvisoriesAreReadAsRepositoriesCompressThem(t *testing.T) {
 	write("html", "<html></html>", nil)
 	for _, name := range []string{"gz", "zst", "plain"} {
 		a, at, err := ReadAdvisories(context.Background(), m, []Repository{{name, "/" + name}, {"none", "/none"}})
-		if err != nil || len(a.Between("a", "noarch", "1.0-1", "1.2-1")) != 2 || !slices.Equal(a.Without, []string{"none"}) || at.IsZero() {
+		if err != nil || len(a.Between(pkg("a-1.0-1.noarch"), "1.2-1")) != 2 || !slices.Equal(a.Without, []string{"none"}) || at.IsZero() {
 			t.Errorf("%s: %v, %v, %v", name, a, at, err)
 		}
 	}
@@ -207,8 +207,8 @@ func TestTwoVersionsAreOneTooManyUnlessTheyMayStandSideBySide(t *testing.T) {
 }
 
 func FuzzParseInstalled(f *testing.F) {
-	f.Add("toy-app\t1\t2.0\t3.el9\tx86_64\ttoy-app-2.0-3.el9.src.rpm\ngpg-pubkey\t0\ta\tb\t(none)\t(none)\n")
-	f.Add("x\t0\t\t\t\t\n")
+	f.Add("toy-app\t1\t2.0\t3.el9\tx86_64\ttoy-app-2.0-3.el9.src.rpm\tToys\ttoys:1:2:3\ngpg-pubkey\t0\ta\tb\t(none)\t(none)\t(none)\t(none)\n")
+	f.Add("x\t0\t\t\t\t\t\t\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		list, err := parseInstalled([]byte(text))
 		if err == nil && strings.TrimSpace(text) != "" && len(list) == 0 && !strings.Contains(text, keys) {

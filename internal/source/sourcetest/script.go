@@ -16,7 +16,7 @@ import (
 // Script is a machine whose programs are a script: it answers the command lines that it was told, to the letter, and any other makes the test fail. It is for
 // managers that cannot be had where the tests run. What it answers should be recordings; where it is written from documentation, the test says so.
 type Script struct {
-	t    testing.TB
+	Bench
 	root string
 	n    int
 }
@@ -59,7 +59,8 @@ exit 99
 func NewScript(t testing.TB) *Script {
 	t.Helper()
 	parts.Need(t, "sh")
-	s := &Script{t: t, root: t.TempDir()}
+	s := &Script{root: t.TempDir()}
+	s.Bench = Bench{TB: t, On: s.Machine, In: s.Work}
 	s.Write("script/answer.sh", script)
 	s.Write("script/replace", "")
 	t.Cleanup(func() {
@@ -75,29 +76,29 @@ func (s *Script) Root() string { return s.root }
 
 // Write puts a file on the machine.
 func (s *Script) Write(name, text string) {
-	s.t.Helper()
+	s.Helper()
 	file := filepath.Join(s.root, name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		s.t.Fatal(err)
+		s.Fatal(err)
 	}
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		s.t.Fatal(err)
+		s.Fatal(err)
 	}
 }
 
 // Read gives a file of the machine.
 func (s *Script) Read(name string) string {
-	s.t.Helper()
+	s.Helper()
 	data, err := os.ReadFile(filepath.Join(s.root, name))
 	if err != nil {
-		s.t.Fatal(err)
+		s.Fatal(err)
 	}
 	return string(data)
 }
 
 // Answer tells the machine what a command line leaves behind: the program and its arguments with a space between them.
 func (s *Script) Answer(line string, r Reply) {
-	s.t.Helper()
+	s.Helper()
 	s.n++
 	for ending, text := range map[string]string{
 		"cmd": line, "stdout": r.Stdout, "stderr": r.Stderr, "fd3": r.FD3, "rc": fmt.Sprint(r.Code), "do": r.Do + "\n",
@@ -113,7 +114,7 @@ func (s *Script) Replace(sed string) { s.Write("script/replace", sed+"\n") }
 func (s *Script) Asked() string {
 	data, err := os.ReadFile(filepath.Join(s.root, "script/asked"))
 	if err != nil && !os.IsNotExist(err) {
-		s.t.Fatal(err)
+		s.Fatal(err)
 	}
 	return string(data)
 }
@@ -135,12 +136,12 @@ func (s *Script) Machine() *machine.Machine {
 
 // Work gives the folder of a job on the machine, with a log.
 func (s *Script) Work() source.Work {
-	s.t.Helper()
+	s.Helper()
 	s.Write("job/"+source.LogFile, "")
 	log, err := os.OpenFile(filepath.Join(s.root, "job", source.LogFile), os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		s.t.Fatal(err)
+		s.Fatal(err)
 	}
-	s.t.Cleanup(func() { log.Close() })
+	s.Cleanup(func() { log.Close() })
 	return source.Work{Dir: "/job", Log: log}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,6 +87,13 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 		o.Because = "it is not the plan that was approved: " + strings.Join(p.Differences(now), "; ")
 		return o, nil
 	}
+	marked, err := automatic(m)
+	if err != nil {
+		return fleet.Outcome{}, err
+	}
+	if err := w.Write(m, marksFile, marked); err != nil {
+		return fleet.Outcome{}, err
+	}
 	if err := rpm.Carry(m, w, s.command(words...)); err != nil {
 		return fleet.Outcome{}, err
 	}
@@ -94,12 +102,21 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 
 // Settle implements source.Installer.
 func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Work) (fleet.Outcome, error) {
-	return rpm.Settle(ctx, m, p, w, rpm.Beside(m), refusals...)
+	o, err := rpm.Settle(ctx, m, p, w, rpm.Beside(m), refusals...)
+	restoreMarks(m, p, o, w)
+	return o, err
 }
 
-// Undo implements source.Installer.
-func (s Source) Undo(_ *machine.Machine, _ fleet.Plan, o fleet.Outcome, _ source.Work) (fleet.Selection, error) {
-	return rpm.Undo(o)
+// Undo implements source.Installer. What had come because another needed it comes back as that.
+func (s Source) Undo(m *machine.Machine, _ fleet.Plan, o fleet.Outcome, w source.Work) (fleet.Selection, error) {
+	sel, err := rpm.Undo(o)
+	var marked []string
+	if w.Read(m, marksFile, &marked) == nil {
+		for i, c := range sel.Back {
+			sel.Back[i].Automatic = c.To != "" && slices.Contains(marked, c.Name)
+		}
+	}
+	return sel, err
 }
 
 // keep puts aside what a plan replaces: from zypper's cache, or from the repositories. What is nowhere cannot be kept, and the log says so: then that

@@ -3,6 +3,7 @@ package zypper
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"redflag/internal/fleet"
@@ -14,7 +15,7 @@ import (
 // Plan implements source.Planner: zypper itself says what it would do, and does nothing.
 func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selection) (fleet.Plan, error) {
 	p := fleet.NewPlan(s.Name(), sel, m.Now())
-	if err := ready(m); err != nil {
+	if err := rpm.Changeable(m); err != nil {
 		return p, err
 	}
 	installed, err := rpm.Installed(ctx, m)
@@ -33,17 +34,38 @@ func (s Source) Plan(ctx context.Context, m *machine.Machine, sel fleet.Selectio
 		return p, err
 	}
 	p.Changes = said.changes(installed)
+	if err := paired(p.Changes, installed); err != nil {
+		return p, err
+	}
 	if said.Summary != nil {
 		p.Download, p.Disk = number(said.Summary.Download), number(said.Summary.Disk)
 	}
 	for i, c := range p.Changes {
 		if c.To != "" {
 			p.Changes[i].Origin = said.origin(c)
-			p.Changes[i].Automatic = !sel.All && c.From == "" && !named(words, c)
+			back := slices.ContainsFunc(sel.Back, func(b fleet.Change) bool { return b.Name == c.Name && b.Arch == c.Arch && b.Automatic })
+			p.Changes[i].Automatic = back || !sel.All && c.From == "" && !named(words, c)
 		}
 	}
 	s.judge(ctx, m, &p, installed, said)
 	return p, rpm.Guard(m, p, "zypper update --dry-run")
+}
+
+// paired refuses to change a package in one of the architectures that it is installed for, and not in the other: zypper then takes the other one away, without a word of
+// that in its summary (1.14.42). SUSE's own libraries for two architectures have names of their own (-32bit).
+func paired(changes []fleet.Change, installed []rpm.Package) error {
+	for _, c := range changes {
+		for _, p := range installed {
+			other := c.To != "" && p.Name == c.Name && p.Arch != c.Arch && p.Arch != "noarch" && c.Arch != "noarch"
+			if other && !slices.ContainsFunc(changes, func(o fleet.Change) bool { return o.Name == p.Name && o.Arch == p.Arch }) {
+				return &fleet.Unknown{
+					Because: fmt.Sprintf("%s is installed for %s too, which zypper would take away without saying so", c.Name+"."+c.Arch, p.Arch),
+					Remedy:  "remove one of them first: rpm -e " + p.String(),
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // named says whether a change was asked for by name.
@@ -67,36 +89,6 @@ func (s Source) judge(ctx context.Context, m *machine.Machine, p *fleet.Plan, in
 	if said.Summary != nil && said.Summary.Reboot != "" && said.Summary.Reboot != "0" && p.Reboot.Needed != fleet.Needed {
 		p.Reboot = fleet.Reboot{Needed: fleet.Needed, Because: []string{"zypper says so"}}
 	}
-}
-
-// ready refuses to plan where zypper is not what changes packages.
-func ready(m *machine.Machine) error {
-	for _, file := range []string{"/usr/lib/systemd/system/transactional-update.service", "/usr/sbin/transactional-update"} {
-		if _, err := m.Stat(file); err == nil && readOnly(m) {
-			return &fleet.Unknown{
-				Because: "this machine's packages are changed by transactional-update, in a snapshot for the next start, which RedFlag does not drive",
-				Remedy:  "transactional-update, and a reboot",
-			}
-		}
-	}
-	return nil
-}
-
-// maxMounts bounds the list of mounts.
-const maxMounts = 4 << 20
-
-// readOnly says whether the machine's root file system is mounted for reading alone.
-func readOnly(m *machine.Machine) bool {
-	data, err := m.ReadFile("/proc/self/mounts", maxMounts)
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(data)) {
-		if f := strings.Fields(line); len(f) > 3 && f[1] == "/" {
-			return strings.HasPrefix(f[3]+",", "ro,")
-		}
-	}
-	return false
 }
 
 // dryRun has zypper say what the words would do.

@@ -95,7 +95,7 @@ func parseStream(data []byte) (stream, error) {
 func (s stream) complaint() string {
 	var list []string
 	for _, m := range s.Messages {
-		if m.Type == "error" {
+		if m.Type == "error" || strings.Contains(m.Text, "you must agree to terms of") {
 			list = append(list, oneLine(m.Text))
 		}
 	}
@@ -117,11 +117,15 @@ var refusals = []rpm.Reason{
 	{Pattern: regexp.MustCompile(`No provider of '([^']*)' found`), Because: "$1 is nowhere: it is not on offer any more, and it was not kept here",
 		Remedy: "plan again; a repository that still has it would do"},
 	{Pattern: regexp.MustCompile(`Root privileges are required`), Because: "zypper lets only root ask this", Remedy: "sudo redflag scan"},
+	{Pattern: regexp.MustCompile(`In order to install '([^']*)', you must agree to terms of`), Because: "$1 asks to agree to a licence, which is for a person to do",
+		Remedy: "read it and agree to it: zypper install $1"},
+	{Pattern: regexp.MustCompile(`need for license confirmation`), Because: "a package asks to agree to a licence, which is for a person to do",
+		Remedy: "see which, and agree to it: zypper update"},
 	{Pattern: regexp.MustCompile(`(?s)(Problem: .*)`), Because: "zypper finds no solution: $1", Remedy: "see what `zypper update --dry-run` says"},
 }
 
 // offered gives the updates on offer. zypper names a kernel's oldest version as the one that is there; what counts is the newest.
-func (s stream) offered(newest map[string]string) []fleet.Update {
+func (s stream) offered(newest map[string]rpm.Package) []fleet.Update {
 	list := []fleet.Update{}
 	for _, u := range s.Updates.List {
 		p := rpm.Package{Name: fleet.Plain(u.Name), EVR: fleet.Plain(u.Edition), Arch: fleet.Plain(u.Arch)}
@@ -129,7 +133,7 @@ func (s stream) offered(newest map[string]string) []fleet.Update {
 			continue
 		}
 		list = append(list, fleet.Update{
-			Source: "zypper", Name: p.Name, Arch: p.Arch, From: newest[p.Key()], To: p.EVR, Origin: fleet.Plain(u.Source.Alias), Summary: fleet.Plain(u.Summary),
+			Source: "zypper", Name: p.Name, Arch: p.Arch, From: rpm.Before(newest, p), To: p.EVR, Origin: fleet.Plain(u.Source.Alias), Summary: fleet.Plain(u.Summary),
 		})
 	}
 	return list

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -65,6 +66,7 @@ const (
 	codeSecurity = 101
 	codeReboot   = 102
 	codeRestart  = 103
+	codeNotFound = 104
 	codeSkipped  = 106
 	codeNoRepos  = 6
 )
@@ -74,6 +76,10 @@ var errNoRepository = &fleet.Unknown{Because: "no repository is enabled", Remedy
 // refusal says why zypper gave no answer; nil where it did.
 func (s Source) refusal(code int, said stream) error {
 	switch code {
+	case codeNotFound:
+		if len(said.Found) == 0 && said.complaint() == "" {
+			return nil // a search that found nothing
+		}
 	case 0, codeUpdates, codeSecurity, codeReboot, codeRestart:
 		return nil
 	case codeNoRepos:
@@ -112,17 +118,18 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	advisories, asOf, problem := rpm.ReadAdvisories(ctx, m, repositories)
 	newest := rpm.Newest(installed)
 	f := fleet.Finding{AsOf: asOf, Updates: offers.offered(newest)}
-	locked, err := s.locked(ctx, m, newest)
+	hidden, err := s.hidden(ctx, m, newest)
 	problem = errors.Join(problem, missing, err)
-	for _, u := range locked {
+	for _, u := range hidden {
 		same := slices.IndexFunc(f.Updates, func(o fleet.Update) bool { return o.Name == u.Name && o.Arch == u.Arch })
-		if same < 0 { // some releases leave out what is locked, others do not
+		if same < 0 {
 			f.Updates = append(f.Updates, u)
 		} else {
 			f.Updates[same].Blocked, f.Updates[same].BlockedBecause = u.Blocked, u.BlockedBecause
 		}
 	}
-	rpm.Judge(&f, advisories)
+	rpm.Judge(m, &f, installed, advisories, nil)
+	rpm.Leave(m, &f)
 	err = s.keptBack(ctx, m, &f)
 	return f, errors.Join(problem, err, rpm.Stale(asOf, m.Now()))
 }
@@ -155,42 +162,65 @@ func (s Source) repositories(ctx context.Context, m *machine.Machine) ([]rpm.Rep
 	return list, nil
 }
 
-// locked gives the updates that locks hide.
-func (s Source) locked(ctx context.Context, m *machine.Machine, newest map[string]string) ([]fleet.Update, error) {
+// hidden gives the updates that zypper does not list: those that locks hide, and those of a package that is installed for another architecture too, of which it
+// names one. Some releases leave out what is locked, and others do not.
+func (s Source) hidden(ctx context.Context, m *machine.Machine, newest map[string]rpm.Package) ([]fleet.Update, error) {
 	said, err := s.ask(ctx, m, "locks")
-	if err != nil || len(said.Locks) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	words := []string{"search", "-s", "-t", "package", "--match-exact"}
-	plain := len(words)
+	var locks []string
 	for _, l := range said.Locks {
 		if l.Name != "" && !strings.HasPrefix(l.Name, "-") {
-			words = append(words, l.Name)
+			locks = append(locks, l.Name)
 		}
 	}
-	if len(words) == plain {
+	locked, err := s.search(ctx, m, newest, locks)
+	for i := range locked {
+		locked[i].Blocked, locked[i].BlockedBecause = fleet.Held, "a lock of zypper's"
+	}
+	others, err2 := s.search(ctx, m, newest, twofold(newest))
+	for _, u := range others {
+		if !slices.ContainsFunc(locked, func(o fleet.Update) bool { return o.Name == u.Name && o.Arch == u.Arch }) {
+			u.Blocked, u.BlockedBecause = fleet.KeptBack, "it is installed for two architectures, of which zypper leaves one out"
+			locked = append(locked, u)
+		}
+	}
+	return locked, errors.Join(err, err2)
+}
+
+// twofold names the packages that are installed for two architectures, sorted.
+func twofold(newest map[string]rpm.Package) []string {
+	arch, twice := map[string]string{}, []string{}
+	for _, p := range newest {
+		if other, seen := arch[p.Name]; seen && other != p.Arch && p.Valid() == nil {
+			twice = append(twice, p.Name)
+		}
+		arch[p.Name] = p.Arch
+	}
+	slices.Sort(twice)
+	return slices.Compact(twice)
+}
+
+// search gives what is newer of some packages, whatever zypper would do with it.
+func (s Source) search(ctx context.Context, m *machine.Machine, newest map[string]rpm.Package, names []string) ([]fleet.Update, error) {
+	if len(names) == 0 {
 		return nil, nil
 	}
-	found, err := s.ask(ctx, m, words...)
+	found, err := s.ask(ctx, m, append([]string{"search", "-s", "-t", "package", "--match-exact"}, names...)...)
 	if err != nil {
 		return nil, err
 	}
 	best := map[string]fleet.Update{}
 	for _, one := range found.Found {
 		p := rpm.Package{Name: fleet.Plain(one.Name), EVR: fleet.Plain(one.Edition), Arch: fleet.Plain(one.Arch)}
-		from, there := newest[p.Key()]
-		if one.Kind != "package" || !there || !rpm.Newer(p.EVR, from) || best[p.Key()].To != "" && !rpm.Newer(p.EVR, best[p.Key()].To) {
+		old, there := newest[p.Key()]
+		if one.Kind != "package" || !there || !rpm.Newer(p.EVR, old.EVR) || best[p.Key()].To != "" && !rpm.Newer(p.EVR, best[p.Key()].To) {
 			continue
 		}
-		best[p.Key()] = fleet.Update{
-			Source: s.Name(), Name: p.Name, Arch: p.Arch, From: from, To: p.EVR, Origin: fleet.Plain(one.Repository), Blocked: fleet.Held, BlockedBecause: "a lock of zypper's",
-		}
+		best[p.Key()] = fleet.Update{Source: s.Name(), Name: p.Name, Arch: p.Arch, From: old.EVR, To: p.EVR, Origin: fleet.Plain(one.Repository)}
 	}
-	var list []fleet.Update
-	for _, u := range best {
-		list = append(list, u)
-	}
-	return list, nil
+	return slices.Collect(maps.Values(best)), nil
 }
 
 // keptBack marks what zypper would not install: what it lists only when it is asked for everything that is newer (zypper(8), list-updates --all). Why, it tells
@@ -245,21 +275,9 @@ func upgrade(m *machine.Machine, options ...string) []string {
 	return append([]string{command}, options...)
 }
 
-// maxRelease bounds os-release.
-const maxRelease = 1 << 20
-
 func rolling(m *machine.Machine) bool {
-	data, err := m.ReadFile("/etc/os-release", maxRelease)
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(data)) {
-		id, found := strings.CutPrefix(strings.TrimSpace(line), "ID=")
-		if id = strings.Trim(id, `"'`); found && (id == "opensuse-tumbleweed" || id == "opensuse-slowroll") {
-			return true
-		}
-	}
-	return false
+	id := m.OSRelease()["ID"]
+	return id == "opensuse-tumbleweed" || id == "opensuse-slowroll"
 }
 
 // word names a version of a package to zypper.

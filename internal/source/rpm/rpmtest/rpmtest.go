@@ -17,11 +17,12 @@ import (
 	"redflag/internal/machine"
 	"redflag/internal/parts"
 	"redflag/internal/source"
+	"redflag/internal/source/sourcetest"
 )
 
 // Lab is a root file system with real programs in it.
 type Lab struct {
-	testing.TB
+	sourcetest.Bench
 	Root string
 	// User is who runs commands there; empty is root.
 	User string
@@ -30,18 +31,27 @@ type Lab struct {
 	// Later is how far the clock goes ahead.
 	Later time.Duration
 	jobs  int
+	kit   Kit
 }
 
 // New gives a lab in which the toys of the base repository are installed that the words name, by rpm alone.
 func New(t testing.TB, words ...string) *Lab {
 	t.Helper()
-	l := &Lab{TB: t, Root: parts.RPM(t)}
+	l := At(t, parts.RPM(t))
 	l.mountProc()
-	if err := os.MkdirAll(l.Path("/var/lib/redflag/jobs"), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	if len(words) > 0 {
 		l.Sh("cd /srv/toys/base && rpm -i --nodeps " + strings.Join(words, " "))
+	}
+	return l
+}
+
+// At gives a lab in a root that is there.
+func At(t testing.TB, root string) *Lab {
+	t.Helper()
+	l := &Lab{Root: root}
+	l.Bench = sourcetest.Bench{TB: t, On: l.Machine, In: l.Work}
+	if err := os.MkdirAll(l.Path("/var/lib/redflag/jobs"), 0o700); err != nil {
+		t.Fatal(err)
 	}
 	return l
 }
@@ -135,16 +145,6 @@ func (l *Lab) Work() source.Work {
 	return source.Work{Dir: dir, Log: log}
 }
 
-// Log gives what a job's tools said.
-func (l *Lab) Log(w source.Work) string {
-	l.Helper()
-	data, err := os.ReadFile(w.Log.Name())
-	if err != nil {
-		l.Fatal(err)
-	}
-	return string(data)
-}
-
 // Installed gives what rpm says is installed of some packages, sorted, in one line.
 func (l *Lab) Installed(names ...string) string {
 	l.Helper()
@@ -157,103 +157,26 @@ func (l *Lab) Everything() string {
 	return l.Sh("rpm -qa | sort")
 }
 
-// Finding scans, and fails the test where that is not whole.
-func (l *Lab) Finding(s source.Source) fleet.Finding {
-	l.Helper()
-	f, err := s.Scan(context.Background(), l.Machine())
-	if err != nil {
-		because, remedy := fleet.Explain(err)
-		l.Errorf("unknown because %s (%s)", because, remedy)
-	}
-	return f
-}
+// BehindToys is that of some toys, where what is not foreign is the distribution's own.
+const BehindToys = `toy-conf.noarch: toy-conf 1.0-1.el9→2.0-1.el9 AlmaLinux:9
+toy-foreign.noarch: toy-foreign 1.0-1.el9→1.1-1.el9
+toy-lib.x86_64: toy-lib 1.0-1.el9→1.2-1.el9 AlmaLinux:9; TOYBA-2026:1002 by example.com  [] in 1.2-1.el9; TOYSA-2026:1001 by example.com high [CVE-2026-11111 CVE-2026-11112] in 1.1-1.el9
+toy-part.noarch: toy-sub 3.0-1.el9→3.1-1.el9 AlmaLinux:9
+toy-stream.noarch: toy-stream 1.0-1.module_el9+1+aa→1.1-1.module_el9+2+bb AlmaLinux:9 toys:1
+toy-sub.noarch: toy-sub 3.0-1.el9→3.1-1.el9 AlmaLinux:9`
 
-// Unknown scans, and fails the test unless the finding is unknown for the reason that is given in part.
-func (l *Lab) Unknown(s source.Source, because string) fleet.Finding {
-	l.Helper()
-	f, err := s.Scan(context.Background(), l.Machine())
-	if got, _ := fleet.Explain(err); err == nil || !strings.Contains(got, because) {
-		l.Errorf("unknown because %q; want %q", got, because)
-	}
-	return f
-}
-
-// Plan plans, and fails the test where that fails.
-func (l *Lab) Plan(s source.Planner, sel fleet.Selection) fleet.Plan {
-	l.Helper()
-	p, err := s.Plan(context.Background(), l.Machine(), sel)
-	if err != nil {
-		because, remedy := fleet.Explain(err)
-		l.Fatalf("no plan of %+v: %s (%s)", sel, because, remedy)
-	}
-	return p
-}
-
-// Refused plans, and fails the test unless it is refused for a reason.
-func (l *Lab) Refused(s source.Planner, sel fleet.Selection, because string) {
-	l.Helper()
-	p, err := s.Plan(context.Background(), l.Machine(), sel)
-	if got, _ := fleet.Explain(err); err == nil || !strings.Contains(got, because) {
-		l.Errorf("planned %v, %v; want a refusal because %q", p.Changes, err, because)
-	}
-}
-
-// CarryOut fetches and applies a plan.
-func (l *Lab) CarryOut(s source.Installer, p fleet.Plan, w source.Work) fleet.Outcome {
-	l.Helper()
-	if err := s.Fetch(context.Background(), l.Machine(), p, w); err != nil {
-		because, _ := fleet.Explain(err)
-		l.Fatalf("fetch: %s\n%s", because, l.Log(w))
-	}
-	o, err := s.Apply(context.Background(), l.Machine(), p, w)
-	if err != nil {
-		l.Fatalf("apply: %v\n%s", err, l.Log(w))
-	}
-	return o
-}
-
-// Succeeds carries a plan out, and fails the test unless it is done.
-func (l *Lab) Succeeds(s source.Installer, p fleet.Plan) (fleet.Outcome, source.Work) {
-	l.Helper()
-	w := l.Work()
-	o := l.CarryOut(s, p, w)
-	if !o.Succeeded() {
-		l.Fatalf("%+v\n%s", o, l.Log(w))
-	}
-	return o, w
-}
-
-// Undo plans the way back from an outcome.
-func (l *Lab) Undo(s source.Installer, p fleet.Plan, o fleet.Outcome, w source.Work) fleet.Plan {
-	l.Helper()
-	sel, err := s.Undo(l.Machine(), p, o, w)
-	if err != nil {
-		l.Fatal(err)
-	}
-	return l.Plan(s, sel)
-}
-
-// Lines writes changes for a comparison.
-func Lines(changes []fleet.Change) string {
-	var list []string
-	for _, c := range changes {
-		list = append(list, strings.Replace(c.String(), c.Name, c.Name+"."+c.Arch, 1))
-	}
-	return strings.Join(list, ", ")
-}
-
-// Updates writes a finding for a comparison: name.arch from→to, what is for security with an exclamation mark, and what is blocked with its reason.
-func Updates(f fleet.Finding) string {
+// Behind writes what is behind updates for a comparison: the source package with its versions, the ecosystem, the stream, and the advisories.
+func Behind(f fleet.Finding) string {
 	var list []string
 	for _, u := range f.Updates {
-		text := fmt.Sprintf("%s.%s %s→%s", u.Name, u.Arch, u.From, u.To)
-		if u.Security {
-			text += "!"
+		text := u.Name + "." + u.Arch + ":"
+		if b := u.Build; b != nil {
+			text += strings.TrimRight(fmt.Sprintf(" %s %s→%s %s %s", b.Package, b.From, b.To, b.Ecosystem, b.Module), " ")
 		}
-		if u.Blocked != "" {
-			text += fmt.Sprintf(" (%s)", u.Blocked)
+		for _, n := range u.Notices {
+			text += fmt.Sprintf("; %s by %s %s %v in %s", n.ID, n.By, n.Severity, n.CVEs, n.FixedIn)
 		}
 		list = append(list, text)
 	}
-	return strings.Join(list, ", ")
+	return strings.Join(list, "\n")
 }

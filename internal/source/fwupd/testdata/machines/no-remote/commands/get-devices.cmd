@@ -1,0 +1,1 @@
+fwupdmgr --json get-devices

@@ -1,0 +1,1 @@
+sysctl -n hw.optional.arm64

@@ -1,0 +1,1 @@
+softwareupdate --list --no-scan

@@ -1,0 +1,1 @@
+plutil -convert xml1 -o - /Library/Preferences/com.apple.SoftwareUpdate.plist
