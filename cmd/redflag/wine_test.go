@@ -21,6 +21,11 @@ var oddCharacters = regexp.MustCompile(`[\x00-\x08\x0b-\x1f\x7f]`)
 func TestTheProgramOfWindowsRunsUnderWine(t *testing.T) {
 	w := parts.Wine(t)
 	exe := w.Build("redflag/cmd/redflag", false)
+	t.Run("what a person types", func(t *testing.T) { typedOnWindows(t, w, exe) })
+	t.Run("the agent reports to a real server", func(t *testing.T) { reportedFromWindows(t, w, exe) })
+}
+
+func typedOnWindows(t *testing.T, w *parts.Windows, exe string) {
 	for _, c := range []struct {
 		args string
 		code int
@@ -67,9 +72,8 @@ func TestTheProgramOfWindowsRunsUnderWine(t *testing.T) {
 	}
 }
 
-func TestAnAgentOfWindowsReportsToARealServer(t *testing.T) {
-	w := parts.Wine(t)
-	agent, server, data := w.Build("redflag/cmd/redflag-agent", false), build(t), t.TempDir()
+func reportedFromWindows(t *testing.T, w *parts.Windows, agent string) {
+	server, data := build(t), t.TempDir()
 	p := startProcess(t, server, "serve", "--data-dir", data, "--listen", "127.0.0.1:0")
 	at := regexp.MustCompile(`serves the fleet at (\S+)`)
 	until(t, "the server listens", func() bool { return at.MatchString(p.said()) })

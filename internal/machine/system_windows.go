@@ -144,7 +144,7 @@ func protect(dir string) error {
 // ProgramData.
 func trusted(dir string) error {
 	if _, err := os.Stat(dir); err != nil {
-		return nil //nolint:nilerr // it is not there yet: we shall make it
+		return nil // it is not there yet: we shall make it
 	}
 	owner, err := ownerSID(dir)
 	if err != nil {

@@ -78,3 +78,20 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestAnUpdateIsForSecurityByItsCategoryItsSeverityOrItsFlaws(t *testing.T) {
+	for name, c := range map[string]struct {
+		u    update
+		want bool
+	}{
+		"by its category":         {update{Categories: list[string]{strings.ToUpper(securityUpdates)}}, true},
+		"by its severity":         {update{Severity: "Important"}, true},
+		"by its flaws":            {update{CVEs: list[string]{"cve-2026-1234"}}, true},
+		"a severity that is none": {update{Severity: "Unspecified", CVEs: list[string]{"none"}}, false},
+		"a driver":                {update{Type: driver, Categories: list[string]{drivers}}, false},
+	} {
+		if got := c.u.security(); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
