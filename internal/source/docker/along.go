@@ -39,7 +39,7 @@ func (d *drafting) look() error {
 			return err
 		}
 		for _, c := range list {
-			name := strings.TrimPrefix(c.Name, "/")
+			name := e.called(strings.TrimPrefix(c.Name, "/"))
 			all[name] = append(all[name], c)
 		}
 	}
@@ -102,7 +102,7 @@ func (d *drafting) leansOn(c seen) (names []string) {
 	for _, l := range c.leans() {
 		for name, list := range d.seen {
 			same := func(o seen) bool {
-				return o.engine == c.engine && (name == l.other || len(l.other) >= shortID && strings.HasPrefix(o.ID, l.other))
+				return o.engine == c.engine && (ownName(name) == l.other || len(l.other) >= shortID && strings.HasPrefix(o.ID, l.other))
 			}
 			if d.planned(name) && slices.ContainsFunc(list, same) && !slices.Contains(names, name) {
 				names = append(names, name)

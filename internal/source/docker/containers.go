@@ -26,7 +26,7 @@ func (s *Source) Containers(ctx context.Context, m *machine.Machine) ([]fleet.Co
 			r, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true})
 			for _, c := range r.Items {
 				list = append(list, fleet.Container{
-					Source: s.Name(), Name: nameOf(c), Image: fleet.Plain(c.Image), ImageID: imageID(c.ImageID), State: fleet.Plain(string(c.State)),
+					Source: s.Name(), Name: e.called(nameOf(c)), Image: fleet.Plain(c.Image), ImageID: imageID(c.ImageID), State: fleet.Plain(string(c.State)),
 				})
 			}
 			return err

@@ -178,6 +178,9 @@ func (e *engine) look(ctx context.Context) (inventory, error) {
 		return inventory{}, errImages
 	}
 	inv := takeInventory(containers, images, e.libpod.Load())
+	for i := range inv.containers {
+		inv.containers[i].name = e.called(inv.containers[i].name)
+	}
 	e.lookCloser(ctx, &inv)
 	return inv, ctx.Err()
 }

@@ -73,7 +73,7 @@ func (all generations) forget(ctx context.Context, e *engine) (dropped []string)
 	}
 	there := map[string]bool{}
 	for _, c := range r.Items {
-		there[e.host+" "+nameOf(c)] = true
+		there[e.host+" "+e.called(nameOf(c))] = true
 	}
 	for _, container := range slices.Collect(maps.Keys(all)) {
 		if len(container) > len(e.host) && container[:len(e.host)+1] == e.host+" " && !there[container] {

@@ -184,7 +184,7 @@ func (d *drafting) leave(c seen, named bool) string {
 	if without == "" {
 		return ""
 	}
-	d.warn("%s: Compose is not asked to make it anew, so it is made from what the engine knows of it: %s", strings.TrimPrefix(c.Name, "/"), without)
+	d.warn("%s: Compose is not asked to make it anew, so it is made from what the engine knows of it: %s", c.engine.called(strings.TrimPrefix(c.Name, "/")), without)
 	return ""
 }
 

@@ -118,8 +118,8 @@ func (r *recreation) putBack(ctx context.Context, k *remake) error {
 		}
 	case err != nil:
 		return err
-	case strings.TrimPrefix(now.Name, "/") != k.Change.Name:
-		if _, err := e.api.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: k.Change.Name}); err != nil {
+	case strings.TrimPrefix(now.Name, "/") != k.name():
+		if _, err := e.api.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: k.name()}); err != nil {
 			return fmt.Errorf("give it its name back: %w", err)
 		}
 	}
@@ -170,7 +170,7 @@ func (r *recreation) makeAgain(ctx context.Context, k *remake) (string, error) {
 		r.say("  %s: what Compose copied into it is missing: %v", k.Change.Name, err)
 		return id, nil
 	}
-	c, err := e.named(ctx, k.Change.Name)
+	c, err := e.named(ctx, k.name())
 	if err == nil {
 		id = c.ID
 		r.again[k.Old] = id
@@ -184,7 +184,7 @@ func (r *recreation) removeNew(ctx context.Context, k *remake) error {
 		return nil // systemd makes another one of it
 	}
 	ids := []string{k.New}
-	now, err := k.engine.named(ctx, k.Change.Name)
+	now, err := k.engine.named(ctx, k.name())
 	switch {
 	case err == nil && now.ID != k.Old && now.ID != k.New && now.ID != r.again[k.Old]:
 		ids = append(ids, now.ID) // created, perhaps, and not written down any more

@@ -60,6 +60,9 @@ type remake struct {
 	rehash *composed
 }
 
+// name is the container's in its engine.
+func (k *remake) name() string { return ownName(k.Change.Name) }
+
 // States of a remake.
 const (
 	remakeBegun = "begun"
@@ -165,7 +168,7 @@ func (r *recreation) prepare(ctx context.Context, old seen, c fleet.Change) (*re
 		return nil, err
 	}
 	k := &remake{
-		Change: c, Host: e.host, Old: old.ID, Aside: c.Name + asideSuffix + old.ID[:shortID], Image: id, OldImage: old.Image, State: remakeBegun,
+		Change: c, Host: e.host, Old: old.ID, Aside: ownName(c.Name) + asideSuffix + old.ID[:shortID], Image: id, OldImage: old.Image, State: remakeBegun,
 		Volumes: map[string]string{}, Post: len(s.post) > 0, engine: e, steer: s,
 	}
 	if err := r.byPodman(ctx, k, old); err != nil {

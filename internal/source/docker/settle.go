@@ -75,7 +75,7 @@ func (e *engine) steered(k *remake) steering {
 	defer cancel()
 	c, err := e.byID(ctx, k.Old)
 	if err != nil {
-		c, err = e.named(ctx, k.Change.Name)
+		c, err = e.named(ctx, k.name())
 	}
 	if err != nil || c.Config == nil {
 		return steering{keep: keepImages}
@@ -142,14 +142,14 @@ func (r *recreation) outcome(ctx context.Context, p fleet.Plan, failed error) fl
 			problems = append(problems, &fleet.Unknown{Because: "the old container " + k.Left + " could not be removed", Remedy: r.brand.name + " rm " + k.Left})
 		}
 		if k.Runs {
-			if c, err := k.engine.named(ctx, k.Change.Name); err != nil || !runsNow(c) {
+			if c, err := k.engine.named(ctx, k.name()); err != nil || !runsNow(c) {
 				o.Stopped = append(o.Stopped, k.Change.Name)
 			}
 		}
 	}
 	for _, name := range r.restart {
 		for _, e := range r.engines {
-			if c, err := e.named(ctx, name); err == nil && !runsNow(c) {
+			if c, err := e.named(ctx, name); err == nil && e.isOurs() && !runsNow(c) {
 				o.Stopped = append(o.Stopped, name)
 			}
 		}
@@ -175,7 +175,7 @@ func (r *recreation) restartOthers(ctx context.Context) {
 	for _, name := range r.restart {
 		for _, e := range r.engines {
 			c, err := e.named(ctx, name)
-			if err != nil {
+			if err != nil || !e.isOurs() {
 				continue // another engine's
 			}
 			limited, cancel := context.WithTimeout(ctx, slow)

@@ -172,9 +172,9 @@ func (r *recreation) bringUp(ctx context.Context, k *remake) error {
 // create makes a container, by Podman's command where that is its way.
 func (r *recreation) create(ctx context.Context, k *remake, s spec) (string, error) {
 	if s.ByCommand {
-		return k.engine.createByCommand(ctx, r.m, k.Change.Name, s)
+		return k.engine.createByCommand(ctx, r.m, k.name(), s)
 	}
-	return k.engine.create(ctx, k.Change.Name, s)
+	return k.engine.create(ctx, k.name(), s)
 }
 
 // remadeByOthers lets Compose or systemd make the container anew, which stops the old one, and starts the new one.
@@ -187,7 +187,7 @@ func (r *recreation) remadeByOthers(ctx context.Context, k *remake) error {
 
 // discover finds the container that Compose or systemd has made.
 func (r *recreation) discover(ctx context.Context, k *remake) error {
-	c, err := k.engine.named(ctx, k.Change.Name)
+	c, err := k.engine.named(ctx, k.name())
 	if err != nil {
 		return err
 	}

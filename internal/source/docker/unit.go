@@ -87,7 +87,7 @@ func (e *engine) managerOf() []string {
 
 // leaveToUnit says why a unit's container is left as it is; empty where the unit can be restarted. What a person should know of that is in the plan.
 func (d *drafting) leaveToUnit(c seen, unit string, named bool) string {
-	name := strings.TrimPrefix(c.Name, "/")
+	name := c.engine.called(strings.TrimPrefix(c.Name, "/"))
 	if why := d.notOfUnit(c, unit); why != "" {
 		return why
 	}
@@ -146,7 +146,7 @@ func (d *drafting) leaveToTimer(c seen, named bool) string {
 		return ""
 	}
 	_, err := c.engine.systemctl(d.ctx, d.m, "is-active", "--quiet", autoUpdateTimer)
-	name := strings.TrimPrefix(c.Name, "/")
+	name := c.engine.called(strings.TrimPrefix(c.Name, "/"))
 	switch {
 	case err == nil && !named:
 		return "Podman updates it by itself (its label " + labelAutoUpdate + " says " + fleet.Plain(policy) + ", and " + autoUpdateTimer + " is on): name it to have it done now"
@@ -213,7 +213,7 @@ func (r *recreation) unitBack(ctx context.Context, k *remake) error {
 	if err := e.retag(ctx, k); err != nil {
 		return err
 	}
-	now, err := e.named(ctx, k.Change.Name)
+	now, err := e.named(ctx, k.name())
 	if err != nil && !errdefs.IsNotFound(err) {
 		return err
 	}
@@ -226,7 +226,7 @@ func (r *recreation) unitBack(ctx context.Context, k *remake) error {
 	if err := r.restartUnit(ctx, k); err != nil {
 		return err
 	}
-	if now, err = e.named(ctx, k.Change.Name); err == nil && now.Image != k.OldImage {
+	if now, err = e.named(ctx, k.name()); err == nil && now.Image != k.OldImage {
 		err = errors.New("its unit did not make it from the image that it ran")
 	}
 	return errors.Join(err, e.retag(ctx, k))

@@ -67,18 +67,39 @@ func ownerOfSocket(host string) int {
 // isOurs says whether an engine is that of the user that we are, or root's, who gave us leave to speak to it.
 func (e *engine) isOurs() bool { return e.owner == 0 || e.owner == os.Geteuid() }
 
+// called gives a container's name beside those of other engines: web@ann is the container web of the user ann. An engine's own names have no @, so that no user can give a
+// container the name of another's.
+func (e *engine) called(name string) string {
+	if e.isOurs() {
+		return name
+	}
+	owner := strconv.Itoa(e.owner)
+	if u, err := user.LookupId(owner); err == nil {
+		owner = u.Username
+	}
+	return ownName(name) + "@" + fleet.Plain(owner)
+}
+
+// ownName gives a container's name as its engine has it.
+func ownName(name string) string {
+	own, _, _ := strings.Cut(name, "@")
+	return own
+}
+
 // asUser gives the words before a command that make it the owner's.
 func (e *engine) asUser() []string {
 	if e.isOurs() {
 		return nil
 	}
-	group := e.owner
-	if u, err := user.LookupId(strconv.Itoa(e.owner)); err == nil {
-		if n, err := strconv.Atoi(u.Gid); err == nil {
-			group = n
-		}
+	owner := strconv.Itoa(e.owner)
+	group, home := owner, "/"
+	if u, err := user.LookupId(owner); err == nil {
+		group, home = u.Gid, u.HomeDir
 	}
-	return []string{"setpriv", fmt.Sprintf("--reuid=%d", e.owner), fmt.Sprintf("--regid=%d", group), "--clear-groups", "--reset-env"}
+	return []string{
+		"setpriv", "--reuid=" + owner, "--regid=" + group, "--clear-groups",
+		"env", "-i", "HOME=" + home, "XDG_RUNTIME_DIR=" + path.Join(usersDir, owner), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	}
 }
 
 // asOwner is how a person types a command for the owner.

@@ -1,13 +1,16 @@
 package docker
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/parts"
 )
 
 func TestRootSeesEveryUsersPodmanAndSaysWhoseItDoesNot(t *testing.T) {
@@ -37,8 +40,8 @@ func TestRootSeesEveryUsersPodmanAndSaysWhoseItDoesNot(t *testing.T) {
 func TestWhatIsDoneForAUserIsDoneAsThatUser(t *testing.T) {
 	for host, want := range map[string]string{
 		"unix:///run/podman/podman.sock":             " |  | ",
-		"unix:///run/user/4242/podman/podman.sock":   "setpriv --reuid=4242 --regid=4242 --clear-groups --reset-env | --user --machine=4242@.host | sudo -u '#4242' ",
-		"unix:///x/run/user/4242/podman/podman.sock": "setpriv --reuid=4242 --regid=4242 --clear-groups --reset-env | --user --machine=4242@.host | sudo -u '#4242' ",
+		"unix:///run/user/4242/podman/podman.sock":   "setpriv --reuid=4242 --regid=4242 --clear-groups env -i HOME=/ XDG_RUNTIME_DIR=/run/user/4242 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin | --user --machine=4242@.host | sudo -u '#4242' ",
+		"unix:///x/run/user/4242/podman/podman.sock": "setpriv --reuid=4242 --regid=4242 --clear-groups env -i HOME=/ XDG_RUNTIME_DIR=/run/user/4242 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin | --user --machine=4242@.host | sudo -u '#4242' ",
 	} {
 		e := &engine{owner: ownerOfSocket(host)}
 		if os.Geteuid() == 4242 {
@@ -69,5 +72,43 @@ func TestTheUnitOfAProcessIsReadFromItsControlGroup(t *testing.T) {
 	}
 	if got := unitOfProcess(m, "8"); got != "" {
 		t.Errorf("a process that is gone: %q", got)
+	}
+}
+
+func TestAnotherUsersContainerIsMadeAnewAsThatUserAndHasItsNameForIt(t *testing.T) {
+	dir, err := os.MkdirTemp("", "u")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	engine := parts.Podman(t)
+	r := &relay{t: t, at: filepath.Join(dir, "run/user/4242/podman/podman.sock"), to: strings.TrimPrefix(engine.Host, "unix://")}
+	if err := errors.Join(os.MkdirAll(filepath.Dir(r.at), 0o755), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+	t.Cleanup(func() { r.cut(); r.wg.Wait() })
+	if err := os.Chmod(r.at, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorkshopOf(t, parts.Daemon{Host: "unix://" + r.at, Client: engine.Client}, NewPodman)
+	secret := filepath.Join(dir, "secret")
+	if err := os.WriteFile(secret, []byte("FOR_ROOT=alone\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	id := w.podmanWeb("theirs:1", recipe{})
+	w.podman("create", "--name=nosy", "--network=none", "--env-file="+secret, w.ref("theirs:1"))
+	w.push("theirs:1", recipe{content: "3", program: idleProgram(t)})
+	if list, err := w.source.Containers(t.Context(), w.m); err != nil || len(list) != 2 || list[1].Name != "web@4242" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	p := w.plan(fleet.Selection{Names: []string{"web@4242"}})
+	o, k := w.carryOut(p)
+	if !o.Succeeded() || w.inspect("web").ID == id || w.names() != "nosy created, web running" {
+		t.Fatalf("%s: %+v %q\n%s", w.names(), o, p.Warnings, w.log(k))
+	}
+	// What a user's container is made from is read as that user, who may not read this.
+	if o, k := w.carryOut(w.plan(fleet.Selection{Names: []string{"nosy@4242"}})); o.Succeeded() || !o.RolledBack || !strings.Contains(o.Because, "permission denied") {
+		t.Errorf("%s: %+v\n%s", w.names(), o, w.log(k))
 	}
 }
