@@ -27,17 +27,22 @@ type jobs struct {
 func (f *fleet) jobCommand() *cobra.Command {
 	j := &jobs{Program: f.Program}
 	cmd := &cobra.Command{Use: "job", Short: "Have updates installed on many hosts, and watch", Long: aboutJob, Args: cobra.NoArgs, RunE: help}
+	j.serverFlags(cmd)
+	cmd.AddCommand(
+		j.installCommand(), j.undoCommand(), j.holdCommand(true), j.holdCommand(false), j.restartCommand(), j.rebootCommand(), j.repairCommand(),
+		j.approveCommand(), j.cancelCommand(), j.watchCommand(), j.listCommand(), j.showCommand(), j.logCommand(), j.mendCommand(), j.vulnerabilitiesCommand(),
+	)
+	return cmd
+}
+
+// serverFlags adds the flags that say which server is meant, for a command and those below it.
+func (j *jobs) serverFlags(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&j.cfg.Server, "server", "", "`URL` of the server (default REDFLAG_SERVER, or the fleet of this host)")
 	flags.StringVar(&j.cfg.Key, "key", "", "`KEY` of its API (default REDFLAG_API_KEY)")
 	flags.StringVar(&j.cfg.CAFile, "ca", "", "PEM `FILE` of the authority that vouches for the server")
 	flags.StringVar(&j.cfg.Pin, "pin", "", "`FINGERPRINT` of the server's own authority: what stands in an enrolment token behind the point")
 	flags.BoolVar(&j.cfg.PlainHTTP, "plain-http", false, "allow http:// to another machine, in a network that you trust")
-	cmd.AddCommand(
-		j.installCommand(), j.undoCommand(), j.holdCommand(true), j.holdCommand(false), j.restartCommand(), j.rebootCommand(), j.repairCommand(),
-		j.approveCommand(), j.cancelCommand(), j.watchCommand(), j.listCommand(), j.showCommand(), j.logCommand(),
-	)
-	return cmd
 }
 
 // client reaches the server that is meant.

@@ -21,6 +21,11 @@ func (j *jobs) planned(ctx context.Context, c *client.Client, r client.Request, 
 	if err != nil {
 		return err
 	}
+	return j.begun(ctx, c, id, a)
+}
+
+// begun waits for the plans of a rollout, shows them, and has them approved.
+func (j *jobs) begun(ctx context.Context, c *client.Client, id store.RolloutID, a wanted) error {
 	t := client.Thing{Rollout: id}
 	fmt.Fprintf(j.Stderr(), "rollout %d: the hosts plan\n", id)
 	if err := j.awaitPlans(ctx, c, t, a.patient); err != nil {

@@ -21,7 +21,7 @@ import (
 func fleetCommands(p *command.Program) []*cobra.Command {
 	f := &fleet{Program: p}
 	return []*cobra.Command{
-		f.upCommand(), f.serveCommand(), f.tokenCommand(), f.userCommand(), f.keyCommand(), f.jobCommand(), f.backupCommand(), f.restoreCommand(),
+		f.upCommand(), f.serveCommand(), f.tokenCommand(), f.userCommand(), f.keyCommand(), f.jobCommand(), f.feedCommand(), f.backupCommand(), f.restoreCommand(),
 	}
 }
 
@@ -80,7 +80,7 @@ func (f *fleet) options() (serve.Options, error) {
 	o := serve.Options{
 		Listen: or(c.Listen, defaultListen), Database: c.Database, DataDir: or(c.DataDir, filepath.Join(f.Dirs().State, "server")),
 		TLS: serve.TLS(or(c.TLS, string(serve.TLSAuto))), Cert: c.Cert, Key: c.Key, ACMEDirectory: c.ACMEDirectory, ACMEEmail: c.ACMEEmail,
-		PublicURL: c.PublicURL, SharedRegistries: c.SharedRegistries, Version: f.Version, Log: f.ServiceLog(),
+		PublicURL: c.PublicURL, SharedRegistries: c.SharedRegistries, Feeds: c.Feeds, Version: f.Version, Log: f.ServiceLog(),
 	}
 	if c.Interval != nil {
 		o.Interval = time.Duration(*c.Interval)

@@ -42,7 +42,7 @@ func newPeople(t *testing.T) *people {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := server.New(server.Config{Store: s, OrderKey: ed25519.NewKeyFromSeed(make([]byte, 32))})
+	srv := server.New(server.Config{Store: s, OrderKey: ed25519.NewKeyFromSeed(make([]byte, 32)), AdvisoryDir: filepath.Join(t.TempDir(), "advisories")})
 	a := New(Config{
 		Store: s, Server: srv, Compare: version.Compare, Stale: time.Hour, Version: "test",
 		Paste: func(_ context.Context, secret string) (Pasted, error) {
@@ -196,7 +196,7 @@ func TestEveryRouteRefusesWhoMayNot(t *testing.T) {
 				continue
 			}
 			n++
-			at := strings.NewReplacer("{host}", fleet.HostID(1).String(), "{update}", "1", "{order}", "1", "{rollout}", "1", "{job}", "1", "{group}", "1", "{token}", "1", "{user}", "1", "{key}", "1", "{login}", "1", "{passkey}", "1").Replace(path)
+			at := strings.NewReplacer("{host}", fleet.HostID(1).String(), "{update}", "1", "{order}", "1", "{rollout}", "1", "{job}", "1", "{group}", "1", "{token}", "1", "{user}", "1", "{key}", "1", "{login}", "1", "{passkey}", "1", "{vulnerability}", "CVE-2026-0001", "{suppression}", "1", "{feed}", "kev").Replace(path)
 			if strings.HasPrefix(path, "/session") && method == "POST" {
 				continue
 			}

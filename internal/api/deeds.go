@@ -42,8 +42,8 @@ func (a *API) noting(ctx huma.Context, next func(huma.Context)) {
 	d := &deed{}
 	ctx = huma.WithValue(ctx, deedKey{}, d)
 	next(ctx)
-	refused := ctx.Status() == http.StatusUnauthorized && d.who != ""
-	if ctx.Status() >= http.StatusBadRequest && !refused {
+	refused := ctx.Status() == http.StatusUnauthorized
+	if d.who == "" || ctx.Status() >= http.StatusBadRequest && !refused { // the guard lets nobody pass unnamed
 		return
 	}
 	what := op.Summary

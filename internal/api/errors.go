@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"redflag/internal/access"
+	"redflag/internal/exposure"
 	"redflag/internal/server"
 	"redflag/internal/store"
 )
@@ -40,6 +41,15 @@ var kinds = []struct {
 	{store.ErrTaken, http.StatusConflict},
 	{store.ErrLastAdmin, http.StatusConflict},
 	{store.ErrManyOrders, http.StatusConflict},
+	{exposure.ErrNone, http.StatusNotFound},
+	{exposure.ErrNoMend, http.StatusConflict},
+	{server.ErrAddress, http.StatusUnprocessableEntity},
+	{server.ErrFeedLarge, http.StatusRequestEntityTooLarge},
+	{store.ErrNoFeed, http.StatusNotFound},
+	{store.ErrOtherFeed, http.StatusConflict},
+	{store.ErrNoSuppression, http.StatusNotFound},
+	{store.ErrSuppression, http.StatusUnprocessableEntity},
+	{store.ErrManySuppressions, http.StatusConflict},
 	{store.ErrNoRollout, http.StatusNotFound},
 	{store.ErrNoJob, http.StatusNotFound},
 	{store.ErrOtherPlan, http.StatusConflict},

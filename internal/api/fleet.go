@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"redflag/internal/fleet"
 	"redflag/internal/registry"
 	"redflag/internal/store"
 )
@@ -13,6 +14,8 @@ import (
 // Summary is the fleet in numbers.
 type Summary struct {
 	store.Summary
+	// Vulnerabilities counts those of the fleet that count, by bucket.
+	Vulnerabilities map[fleet.Bucket]int `json:"vulnerabilities"`
 	// Waiting is how many agents are connected to this server now, and would come at once.
 	Waiting int    `json:"agents_waiting"`
 	Version string `json:"version"`
@@ -20,7 +23,11 @@ type Summary struct {
 
 func (a *API) summary(ctx context.Context, _ *none) (Summary, error) {
 	s, err := a.cfg.Store.Summary(ctx, a.cfg.Now(), a.stale())
-	return Summary{s, a.cfg.Server.Waiting(), a.cfg.Version}, err
+	if err != nil {
+		return Summary{}, err
+	}
+	buckets, err := a.cfg.Server.Exposure().Buckets(ctx)
+	return Summary{s, buckets, a.cfg.Server.Waiting(), a.cfg.Version}, err
 }
 
 type trendInput struct {

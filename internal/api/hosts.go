@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"redflag/internal/exposure"
 	"redflag/internal/fleet"
 	"redflag/internal/server"
 	"redflag/internal/store"
@@ -19,14 +20,28 @@ type Host struct {
 	State store.HostState `json:"state" enum:"unknown,security,outdated,current"`
 	// Because says why the state is unknown; empty when it is not.
 	Because []string `json:"because"`
+	// Vulnerable counts the vulnerabilities that count there, by bucket. VulnerableUnknown says why some may be missing; empty where none is, as far as the feeds go.
+	Vulnerable        map[fleet.Bucket]int `json:"vulnerable"`
+	VulnerableUnknown string               `json:"vulnerable_unknown"`
+	// Support says how long its release is cared for; absent where that is not known.
+	Support *exposure.Support `json:"support,omitempty"`
 }
 
-func (a *API) seen(h store.Host) Host {
-	stale := a.stale()
-	if h.Labels == nil {
-		h.Labels = map[string]string{}
+// seen gives hosts as people see them.
+func (a *API) seen(ctx context.Context, hosts ...store.Host) ([]Host, error) {
+	stale, list := a.stale(), []Host{}
+	known, err := a.cfg.Server.Exposure().OfHosts(ctx, hosts)
+	if err != nil {
+		return nil, err
 	}
-	return Host{h, h.State(stale), h.Because(stale)}
+	for _, h := range hosts {
+		if h.Labels == nil {
+			h.Labels = map[string]string{}
+		}
+		k := known[h.ID]
+		list = append(list, Host{h, h.State(stale), h.Because(stale), k.Vulnerable, k.Unknown, k.Support})
+	}
+	return list, nil
 }
 
 type none struct{}
@@ -38,6 +53,7 @@ type hostsInput struct {
 	Label   string          `query:"label" maxLength:"4000" doc:"A label query: env=prod,role!=db,site,!old."`
 	Reboot  fleet.Need      `query:"reboot" enum:"yes,no,unknown" doc:"Whether they need a reboot."`
 	Restart fleet.Need      `query:"restart" enum:"yes,no,unknown" doc:"Whether services of theirs need a restart."`
+	Support string          `query:"support" enum:"ended" doc:"ended: hosts whose release is not cared for any more."`
 	Sort    string          `query:"sort" enum:"name,-name,seen,-seen,security,-security,updates,-updates" default:"name" doc:"With - in front: the other way round."`
 }
 
@@ -48,11 +64,16 @@ func (a *API) hosts(ctx context.Context, in *hostsInput, p store.Page) ([]Host, 
 	}
 	f := store.HostFilter{Text: in.Q, State: in.State, Labels: labels, Reboot: in.Reboot, Restart: in.Restart, Stale: a.stale()}
 	f.Sort, f.Desc = sorted(in.Sort)
-	rows, next, err := a.cfg.Store.Hosts(ctx, f, p)
-	list := make([]Host, len(rows))
-	for i, h := range rows {
-		list[i] = a.seen(h)
+	if in.Support == "ended" {
+		if f.Only, err = a.cfg.Server.Exposure().Unsupported(ctx); err != nil {
+			return nil, "", err
+		}
 	}
+	rows, next, err := a.cfg.Store.Hosts(ctx, f, p)
+	if err != nil {
+		return nil, "", err
+	}
+	list, err := a.seen(ctx, rows...)
 	return list, next, err
 }
 
@@ -99,8 +120,14 @@ func (a *API) host(ctx context.Context, in *OfHost) (Host, error) {
 	if err != nil {
 		return Host{}, err
 	}
-	h.Labels, err = a.cfg.Store.Labels(ctx, in.id())
-	return a.seen(h), err
+	if h.Labels, err = a.cfg.Store.Labels(ctx, in.id()); err != nil {
+		return Host{}, err
+	}
+	one, err := a.seen(ctx, h)
+	if err != nil {
+		return Host{}, err
+	}
+	return one[0], nil
 }
 
 func (a *API) hostFindings(ctx context.Context, in *OfHost) ([]fleet.Finding, error) {
@@ -124,7 +151,15 @@ func whole[T any](ctx context.Context, a *API, in *hostListInput, read func(cont
 }
 
 func (a *API) hostUpdates(ctx context.Context, in *hostListInput, _ store.Page) ([]store.OnHost, string, error) {
-	return all(whole(ctx, a, in, a.cfg.Store.HostUpdates))
+	list, err := whole(ctx, a, in, a.cfg.Store.HostUpdates)
+	if err != nil {
+		return nil, "", err
+	}
+	updates := make([]*fleet.Update, len(list))
+	for i := range list {
+		updates[i] = &list[i].Update
+	}
+	return list, "", a.cfg.Server.Exposure().AdviseHost(ctx, in.id(), updates)
 }
 
 func (a *API) hostPackages(ctx context.Context, in *hostListInput, _ store.Page) ([]fleet.Package, string, error) {
@@ -274,7 +309,7 @@ const heartbeat = 25 * time.Second
 // events is the stream of what changes.
 func (a *API) events() {
 	op := operation("read", "GET /events", "What changes, as server-sent events")
-	op.Description += " Each event is called change, and its data names a topic (hosts, orders, jobs, tokens, users, apikeys, groups) and, where there are not too many, the " +
+	op.Description += " Each event is called change, and its data names a topic (hosts, orders, jobs, tokens, users, apikeys, groups, advisories) and, where there are not too many, the " +
 		"hosts. It carries no data of theirs: ask anew. The stream begins with an event called hello; a reader that misses something loses its stream, and asks for all anew when it is back."
 	schema := a.huma.OpenAPI().Components.Schemas.Schema(typeOf[server.Change](), true, "")
 	op.Responses = map[string]*huma.Response{"200": {Description: "A stream.", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: schema}}}}

@@ -14,13 +14,20 @@ type updatesInput struct {
 	Kind     fleet.Kind `query:"kind" enum:"rebuild,recreate,version" doc:"For images: what the update means."`
 	Security bool       `query:"security" doc:"Only those for security."`
 	Blocked  bool       `query:"blocked" doc:"Only those that are blocked on some host."`
-	Sort     string     `query:"sort" enum:"security,-security,hosts,-hosts,name,-name,first_seen,-first_seen" default:"-security" doc:"With - in front: the other way round."`
+	Sort     string     `query:"sort" enum:"priority,security,-security,hosts,-hosts,name,-name,first_seen,-first_seen" default:"-security" doc:"priority: what to do first first. With - in front: the other way round."`
 }
 
 func (a *API) updates(ctx context.Context, in *updatesInput, p store.Page) ([]store.Offer, string, error) {
 	f := store.OfferFilter{Text: in.Q, Source: in.Source, Kind: in.Kind, Security: in.Security, Blocked: in.Blocked}
+	if in.Sort == "priority" {
+		return a.cfg.Server.Exposure().Offers(ctx, f, p)
+	}
 	f.Sort, f.Desc = sorted(in.Sort)
-	return a.cfg.Store.Offers(ctx, f, p)
+	list, next, err := a.cfg.Store.Offers(ctx, f, p)
+	if err != nil {
+		return nil, "", err
+	}
+	return list, next, a.cfg.Server.Exposure().AdviseOffers(ctx, list)
 }
 
 // OfUpdate names an update in the path.
@@ -29,7 +36,13 @@ type OfUpdate struct {
 }
 
 func (a *API) update(ctx context.Context, in *OfUpdate) (store.Offer, error) {
-	return a.cfg.Store.Offer(ctx, in.Update)
+	o, err := a.cfg.Store.Offer(ctx, in.Update)
+	if err != nil {
+		return o, err
+	}
+	list := []store.Offer{o}
+	err = a.cfg.Server.Exposure().AdviseOffers(ctx, list)
+	return list[0], err
 }
 
 type updateHostsInput struct {

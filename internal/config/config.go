@@ -57,6 +57,7 @@ type Server struct {
 	Interval         *Duration `toml:"interval" env:"REDFLAG_INTERVAL"`
 	Keep             *Duration `toml:"keep" env:"REDFLAG_KEEP"`
 	SharedRegistries []string  `toml:"shared_registries" env:"REDFLAG_SHARED_REGISTRIES"`
+	Feeds            []string  `toml:"feeds" env:"REDFLAG_FEEDS"`
 }
 
 // Duration is a time span as Go writes it: 90s, 5m, 1h30m.

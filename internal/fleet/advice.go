@@ -193,11 +193,11 @@ func CompareAdvice(a, b *Advice) int {
 	if c := cmp.Compare(rank(a), rank(b)); c != 0 || a == nil || b == nil {
 		return c
 	}
-	return cmp.Or(cmp.Compare(worst(b), worst(a)), cmp.Compare(len(b.Mends), len(a.Mends)))
+	return cmp.Or(cmp.Compare(b.Likeliest(), a.Likeliest()), cmp.Compare(len(b.Mends), len(a.Mends)))
 }
 
-// worst is the highest probability among what is mended.
-func worst(a *Advice) float64 {
+// Likeliest is the highest probability among what is mended and not suppressed.
+func (a *Advice) Likeliest() float64 {
 	most := 0.0
 	for _, f := range a.Mends {
 		if f.Suppressed == nil {

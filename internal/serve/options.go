@@ -53,6 +53,8 @@ type Options struct {
 	Interval, Keep time.Duration
 	// SharedRegistries are asked by the server for all hosts; nil means the well-known public ones.
 	SharedRegistries []string
+	// Feeds are the addresses that are asked for feeds of advisories; without any nobody is asked.
+	Feeds []string
 	Version          string
 	Log              *slog.Logger
 }
@@ -81,6 +83,11 @@ func (o Options) Check() error {
 	}
 	if (o.TLS == TLSFiles) != (o.Cert != "" && o.Key != "") {
 		return errors.New("a certificate and its key go with tls files, and tls files with them")
+	}
+	for _, a := range o.Feeds {
+		if u, err := url.Parse(a); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return fmt.Errorf("feeds: %q is no address such as https://security-tracker.debian.org/tracker/data/json", a)
+		}
 	}
 	if o.TLS == TLSACME && o.PublicURL == "" {
 		return errors.New("tls acme needs the public URL: the certificate is for its host")

@@ -107,7 +107,7 @@ func (f *Fleet) open(ctx context.Context) error {
 	// Anonymous, whatever the server's own user is signed in to: what it learns every host may learn.
 	f.images = registry.New(registry.Config{CacheDir: filepath.Join(f.opt.DataDir, "images"), UserAgent: "redflag/" + f.opt.Version, Log: f.opt.Log})
 	f.server = server.New(server.Config{
-		Images: f.images, SharedRegistries: f.opt.SharedRegistries,
+		Images: f.images, SharedRegistries: f.opt.SharedRegistries, AdvisoryDir: filepath.Join(f.opt.DataDir, "advisories"), Feeds: f.opt.Feeds,
 		Store: f.Store, OrderKey: key, Interval: f.opt.Interval, Keep: f.opt.Keep, Log: f.opt.Log, TrustedProxies: f.opt.TrustedProxies,
 	})
 	f.meters = f.newMeters()

@@ -203,6 +203,7 @@ func (s *Server) report(ctx context.Context, r request, now time.Time) (any, err
 		return nil, err
 	}
 	s.known.drop(r.host)
+	s.exposure.Outdated()
 	s.changes.note(TopicHosts, r.host)
 	return wire.Reported{Send: send}, nil
 }

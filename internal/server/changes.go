@@ -25,6 +25,8 @@ const (
 	TopicGroups Topic = "groups"
 	TopicDeeds  Topic = "deeds"
 	TopicTrend  Topic = "trend"
+	// TopicAdvisories is feeds and suppressions: which vulnerabilities there are, and what to do first.
+	TopicAdvisories Topic = "advisories"
 )
 
 // Change says that something is not as it was: whoever shows it asks anew. It carries no data, so nothing depends on it.
@@ -133,10 +135,18 @@ func (c *changes) end() {
 }
 
 // NoteHost tells that a host has changed.
-func (s *Server) NoteHost(id fleet.HostID) { s.changes.note(TopicHosts, id) }
+func (s *Server) NoteHost(id fleet.HostID) {
+	s.exposure.Outdated() // its labels may be others
+	s.changes.note(TopicHosts, id)
+}
 
 // Note tells that something which is no host has changed.
-func (s *Server) Note(t Topic) { s.changes.note(t, 0) }
+func (s *Server) Note(t Topic) {
+	if t == TopicAdvisories || t == TopicGroups {
+		s.exposure.Outdated()
+	}
+	s.changes.note(t, 0)
+}
 
 // tellChanges tells what has changed, here and to the other processes, until ctx ends.
 func (s *Server) tellChanges(ctx context.Context) {
@@ -179,6 +189,9 @@ func (s *Server) heard(text string) {
 	var n notice
 	if json.Unmarshal([]byte(text), &n) != nil || n.From == s.name {
 		return
+	}
+	if n.Change.Topic == TopicHosts || n.Change.Topic == TopicAdvisories || n.Change.Topic == TopicGroups {
+		s.exposure.Outdated()
 	}
 	for _, id := range n.Change.Hosts {
 		switch n.Change.Topic {

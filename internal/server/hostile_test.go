@@ -91,7 +91,7 @@ func TestAHostileAgentIsRefusedAndTouchesNobodyElse(t *testing.T) {
 		"an encoding of its own":  {"{}", "br", http.StatusBadRequest},
 		"too many updates":        {finding(`"source":"apt","state":"ok","updates":[` + strings.Repeat("{},", wire.MaxUpdates) + `{}]`), "", http.StatusUnprocessableEntity},
 		"a year that is none":     {finding(`"source":"apt","state":"ok","scanned_at":"99999-01-01T00:00:00Z"`), "", http.StatusBadRequest},
-		"a package of seven":      {`{"session":"s1","sequence":1,"packages":{"added":"a\tb\tc\td\te\tf\tg"}}`, "", http.StatusBadRequest},
+		"a package of nine":       {`{"session":"s1","sequence":1,"packages":{"added":"a\tb\tc\td\te\tf\tg\th\ti"}}`, "", http.StatusBadRequest},
 		"too many packages":       {`{"session":"s1","sequence":1,"packages":{"added":"` + strings.Repeat(`a\n`, wire.MaxPackages) + `"}}`, "", http.StatusBadRequest},
 		"10,000 labels":           {`{"session":"s1","sequence":1,"digests":{` + strings.Repeat(`"a":"b",`, 10_000) + many("label", 10_000) + `}}`, "", http.StatusUnprocessableEntity},
 		"zero bytes and no UTF-8": {finding(`"source":"apt","state":"ok","updates":[{"source":"apt","name":"a\u0000b` + "\xff" + `"}]`), "", http.StatusOK},

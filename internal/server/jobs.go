@@ -22,6 +22,8 @@ type Asked struct {
 	After fleet.After
 	// Hosts are those that are meant; none where the work is to undo, which is for the hosts of what is undone.
 	Hosts []fleet.HostID
+	// Names are what is meant on each host, where that differs from one to the next; the work has them all.
+	Names map[fleet.HostID][]string
 	// Life is for how long each step of it is good; 0 is a day.
 	Life time.Duration
 	By   string
@@ -51,7 +53,11 @@ func (s *Server) Begin(ctx context.Context, a Asked) (store.RolloutID, error) {
 	}
 	var orders []store.Delivery
 	for id, order := range undoes {
-		d, err := s.signed(id, a.Work.Order(order), now.Add(r.Life))
+		work := a.Work
+		if names := a.Names[id]; names != nil {
+			work.Install = &store.Selected{Names: names}
+		}
+		d, err := s.signed(id, work.Order(order), now.Add(r.Life))
 		if err != nil {
 			return 0, err
 		}

@@ -168,7 +168,7 @@ func (s *Server) Forget(ctx context.Context, id fleet.HostID) error {
 		return err
 	}
 	s.known.drop(id)
-	s.changes.note(TopicHosts, id)
+	s.NoteHost(id)
 	return nil
 }
 

@@ -29,13 +29,19 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.every(ctx, tidyImagesEvery, "", s.tidyImages) })
 	work.Go(func() { s.every(ctx, tidyEvery, "how the fleet is cannot be noted", s.noteTrend) })
 	work.Go(func() { s.every(ctx, silentEvery, "hosts that have gone silent cannot be looked for", s.noteSilent) })
+	work.Go(func() {
+		s.every(ctx, syncEvery, "what is known of vulnerabilities cannot be brought up to date, and will be tried again", s.syncFeeds)
+	})
+	work.Go(func() {
+		s.every(ctx, fetchEvery, "feeds of advisories cannot be fetched, and will be tried again", s.fetchFeeds)
+	})
 	work.Go(func() { s.tellChanges(ctx) })
 	work.Go(func() { s.listen(ctx) })
 	<-ctx.Done()
 	work.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushEvery)
 	defer cancel()
-	return errors.Join(s.known.flush(last), context.Cause(ctx))
+	return errors.Join(s.known.flush(last), s.feeds.end(), context.Cause(ctx))
 }
 
 // tidyImages keeps the answers of registries within their bounds.

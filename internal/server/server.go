@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"time"
 
+	"redflag/internal/exposure"
 	"redflag/internal/registry"
 	"redflag/internal/store"
 	"redflag/internal/wire"
@@ -33,6 +34,10 @@ type Config struct {
 	// SharedRegistries are those that are asked for hosts, by their names in references. A host can make the server connect to any that
 	// is on the list. Nil means well-known public ones.
 	SharedRegistries []string
+	// AdvisoryDir is a folder for copies of the feeds of advisories; without it there are none. Feeds are the addresses that are asked for them, daily; without any
+	// nobody is asked.
+	AdvisoryDir string
+	Feeds       []string
 	// Log gets what an operator should know; nil means none.
 	Log *slog.Logger
 	// Now is the clock; nil means time.Now.
@@ -59,6 +64,8 @@ type Server struct {
 	// imageAsks are questions about images, by host: so many that a check-in should not have to wait for them.
 	imageAsks *limiter
 	silence   silence // used by one goroutine
+	feeds     *feeds
+	exposure  *exposure.Exposure
 }
 
 // New makes a server. It serves as soon as its handlers do, and [Server.Run] must run beside them.
@@ -75,7 +82,9 @@ func New(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	known := exposure.New(cfg.Store, cfg.Now)
 	return &Server{
+		exposure: known, feeds: &feeds{store: cfg.Store, dir: cfg.AdvisoryDir, exposure: known},
 		cfg: cfg, name: rand.Text(), known: newKnown(cfg.Store), orders: newOrders(cfg.Store), changes: newChanges(), stopping: make(chan struct{}),
 		guests: newLimiter(guestRate, guestBurst), newcomer: newLimiter(newcomerRate, newcomerBurst), hosts: newLimiter(hostRate, hostBurst), talkers: newLimiter(talkRate, talkBurst),
 		images: newImages(cfg), imageAsks: newLimiter(imagesRate, imagesBurst),

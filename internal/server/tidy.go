@@ -22,7 +22,7 @@ func (s *Server) tidy(ctx context.Context) error {
 		s.changes.note(TopicOrders, id)
 		s.changes.note(TopicJobs, id)
 	}
-	err = errors.Join(err, s.cfg.Store.Tidy(ctx, s.cfg.Keep, now))
+	err = errors.Join(err, s.cfg.Store.Tidy(ctx, s.cfg.Keep, now), s.cfg.Store.TidyFeeds(ctx, now))
 	// Each turn is a holder of its own, so that none gets this lease before it has run out.
 	due, leaseErr := s.cfg.Store.Lease(ctx, "tidy packages", rand.Text(), now, now.Add(tidyPackagesEvery))
 	if due {

@@ -77,10 +77,13 @@ func tables(version int64) ([]string, error) {
 	return list, nil
 }
 
-// keptTables are those that a backup holds. Leases are of the moment.
+// notKept are tables that no backup holds. Leases are of the moment, and feeds of advisories are public: they are imported again.
+var notKept = [...]string{"leases", "feeds", "feed_parts", "feed_errors"}
+
+// keptTables are those that a backup holds.
 func keptTables(version int64) ([]string, error) {
 	list, err := tables(version)
-	return slices.DeleteFunc(list, func(t string) bool { return t == "leases" }), err
+	return slices.DeleteFunc(list, func(t string) bool { return slices.Contains(notKept[:], t) }), err
 }
 
 func schemaVersion(ctx context.Context, c conn) (version int64, err error) {

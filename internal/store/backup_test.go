@@ -27,7 +27,7 @@ func fill(t *testing.T, s *Store) {
 	t.Helper()
 	id := enrol(t, s, "näme \"with\" <signs>")
 	image := fleet.Update{Source: "docker", Name: "nginx:1", From: "a", To: "b", ImageUpdate: &fleet.ImageUpdate{Kind: fleet.Rebuild, Platform: "linux/amd64"}}
-	say(t, s, id, 1, fleet.Finding{Source: "apt", Updates: []fleet.Update{anUpdate("curl", "1", "2"), anUpdate("vim", "1", "2")}}, fleet.Package{Source: "apt", Name: "vim", Version: "1"})
+	say(t, s, id, 1, fleet.Finding{Source: "apt", Updates: []fleet.Update{anUpdate("curl", "1", "2"), anUpdate("vim", "1", "2")}}, fleet.Package{Source: "apt", Name: "vim", Version: "1", Ecosystem: "Debian:12", Module: "vim:1"})
 	say(t, s, id, 2, fleet.Finding{Source: "apt", Updates: []fleet.Update{anUpdate("curl", "1", "2")}})
 	say(t, s, id, 3, fleet.Finding{Source: "docker", Updates: []fleet.Update{image}, Checks: []fleet.Check{{Name: "nginx:1", Answer: fleet.Outdated}}})
 	containers := wire.Report{Sequence: 4, Containers: &wire.ContainerSet{All: []fleet.Container{{Source: "docker", Name: "web", Image: "nginx:1"}}}}
@@ -37,6 +37,8 @@ func fill(t *testing.T, s *Store) {
 	give(t, s, id)
 	err6 := s.inTx(t.Context(), func(c conn) error { return saveAnswer(t.Context(), c, 1, &wire.Answer{}) })
 	worked, j := working(t, s, "with a job")
+	_, err8 := s.NewSuppression(t.Context(), Suppression{ID: "CVE-2026-0001", Status: "accepted", Owner: "ada", Reason: "no way in", Until: noon.AddDate(1, 0, 0)}, noon)
+	_, err9 := s.FirstSeen(t.Context(), []string{"CVE-2026-0001"}, noon)
 	_, err7 := s.Progress(t.Context(), worked, wire.Progress{Order: j.WorkOrder, Lines: []string{"Unpacking \"curl\" …", ""}}, noon)
 	_, err5 := s.NewChallenge(t.Context(), []byte("{}"), noon.Add(time.Hour))
 	u, err := s.NewUser(t.Context(), "anna", access.Admin, "", noon)
@@ -47,7 +49,7 @@ func fill(t *testing.T, s *Store) {
 	_, _, err2 := s.NewKey(t.Context(), Key{Name: "ci", Scope: access.ScopeRead}, noon)
 	_, err3 := s.NewGroup(t.Context(), "production", "env=prod", noon)
 	err4 := s.SetLabels(t.Context(), id, map[string]string{"env": "prod"})
-	if err := errors.Join(err, err2, err3, err4, err5, err6, err7, s.SaveSetting(t.Context(), "key", []byte{0, 255}), s.SaveTrend(t.Context(), noon, noon),
+	if err := errors.Join(err, err2, err3, err4, err5, err6, err7, err8, err9, s.SaveSetting(t.Context(), "key", []byte{0, 255}), s.SaveTrend(t.Context(), noon, noon),
 		s.Note(t.Context(), Deed{At: noon, Who: "anna"}), s.OfferTOTP(t.Context(), u.ID, "secret"), s.NewPasskey(t.Context(), Passkey{ID: "p", Name: "phone", User: u.ID}, noon)); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +227,7 @@ func TestEveryTableIsBackedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name := range have {
-		if name != "schema_version" && name != "leases" && !strings.Contains(text, `{"table":"`+name+`"`) {
+		if name != "schema_version" && !slices.Contains(notKept[:], name) && !strings.Contains(text, `{"table":"`+name+`"`) {
 			t.Errorf("%s is not in the backup", name)
 		}
 	}

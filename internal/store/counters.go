@@ -18,6 +18,7 @@ import (
 type tally struct {
 	update         fleet.Update
 	hosts, blocked int
+	more           bool // the host says more of it than before
 }
 
 // imageKey names a row of images.
@@ -28,7 +29,7 @@ type imageKey struct {
 
 // shared is an update without what is a single host's own, so that it is the same on all hosts that have it.
 func shared(u fleet.Update) fleet.Update {
-	u.Blocked, u.BlockedBecause, u.StaleSince = "", "", time.Time{}
+	u.Blocked, u.BlockedBecause, u.StaleSince, u.Advice = "", "", time.Time{}, nil
 	if u.ImageUpdate != nil {
 		i := *u.ImageUpdate
 		i.Containers = []string{}
@@ -62,13 +63,14 @@ func (w *saving) count(u fleet.Update, n int) int64 {
 	return id
 }
 
-// countOffers writes the fleet's counters of updates down, in one order, so that two reports never wait for each other.
+// countOffers writes the fleet's counters of updates down, in one order, so that two reports never wait for each other. Of a package's update the fullest
+// description counts: an older agent says nothing of its source package, and not every host has read its changelog.
 func (w *saving) countOffers(ctx context.Context) error {
 	var changed rows
 	var less []int64
 	for _, id := range slices.Sorted(maps.Keys(w.offers)) {
 		t := w.offers[id]
-		if t.hosts == 0 && t.blocked == 0 {
+		if t.hosts == 0 && t.blocked == 0 && !t.more {
 			continue
 		}
 		if t.hosts < 0 {
@@ -82,7 +84,8 @@ func (w *saving) countOffers(ctx context.Context) error {
 		changed.add(id, u.Source, u.Name, keyOf(u).kind, number(u.Security), string(body), t.hosts, t.blocked, w.now.UnixMilli())
 	}
 	if err := changed.write(ctx, w.c, `INSERT INTO offers (id, source, name, kind, security, body, hosts, blocked, first_seen)`,
-		`ON CONFLICT (id) DO UPDATE SET hosts = offers.hosts + excluded.hosts, blocked = offers.blocked + excluded.blocked`); err != nil {
+		`ON CONFLICT (id) DO UPDATE SET hosts = offers.hosts + excluded.hosts, blocked = offers.blocked + excluded.blocked,
+			body = CASE WHEN offers.kind = '' AND LENGTH(excluded.body) > LENGTH(offers.body) THEN excluded.body ELSE offers.body END`); err != nil {
 		return err
 	}
 	for ids := range slices.Chunk(less, batch) {

@@ -45,6 +45,7 @@ func (w *saving) finding(ctx context.Context, f fleet.Finding) error {
 			continue // one odd item never loses the rest
 		}
 		seen[k] = true
+		u.Advice = nil // what is to be done first the server says, by its own feeds
 		n.count(u)
 		o, known := old[k]
 		if err := w.offer(ctx, k, u, o, known, &fresh); err != nil {
@@ -125,6 +126,7 @@ func (w *saving) offer(ctx context.Context, k offerKey, u fleet.Update, old offe
 	}
 	id := w.count(u, 1)
 	if known {
+		w.offers[id].more = len(body) > len(old.body)
 		_, err = w.c.exec(ctx, `UPDATE updates SET security = $1, blocked = $2, body = $3, offer_id = $4
 			WHERE host_id = $5 AND source = $6 AND name = $7 AND arch = $8 AND kind = $9 AND level = $10 AND platform = $11`,
 			number(u.Security), string(u.Blocked), string(body), id, w.id, u.Source, k.name, k.arch, k.kind, k.level, k.platform)

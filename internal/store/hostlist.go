@@ -66,6 +66,8 @@ type HostFilter struct {
 	Labels LabelQuery
 	// Reboot and Restart choose hosts that need one.
 	Reboot, Restart fleet.Need
+	// Only chooses these, unless it is nil.
+	Only []fleet.HostID
 	// Sort is name, seen, security or updates; name where it is empty.
 	Sort string
 	Desc bool
@@ -137,6 +139,13 @@ func (f HostFilter) list() *list {
 	}
 	if f.Restart != "" {
 		l.add("restart = ?", string(f.Restart))
+	}
+	if f.Only != nil {
+		ids := make([]int64, 0, len(f.Only)+1)
+		for _, id := range append(f.Only, 0) { // no host's, so that the list is never empty
+			ids = append(ids, int64(id))
+		}
+		l.conditions = append(l.conditions, "id IN ("+numbers(ids)+")")
 	}
 	if len(f.Labels.terms) > 0 {
 		l.conditions = append(l.conditions, f.Labels.where("hosts.id", &l.args))

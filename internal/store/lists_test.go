@@ -241,8 +241,8 @@ func largePackages(ctx context.Context, c conn) error {
 	return nil
 }
 
-// mayScan are tables that are as long as there are distinct things, not as there are hosts; g are groups of them.
-var mayScan = []string{"offers", "images", "groups", "api_keys", "users", "tokens", "schema_version", "g"}
+// mayScan are tables that are as long as there are distinct things, not as there are hosts; g are groups of them, and s suppressions.
+var mayScan = []string{"offers", "images", "groups", "api_keys", "users", "tokens", "schema_version", "g", "feeds", "feed_errors", "s"}
 
 func TestNoQuestionReadsAWholeTable(t *testing.T) {
 	if testing.Short() {
@@ -253,6 +253,9 @@ func TestNoQuestionReadsAWholeTable(t *testing.T) {
 	large(t, s)
 	reads := f.reads()
 	delete(reads, "Backup") // it is there to read everything
+	for _, name := range []string{"Survey", "PackagesByID"} {
+		reads[name] = reads[name][1:] // the first one is, when a server begins
+	}
 	plans := map[string]string{}
 	s.seen = func(query string, args []any) { plans[query] = "" }
 	for name, calls := range reads {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -80,7 +81,7 @@ func (f *filled) reads() map[string][]func() error {
 			hosts(HostFilter{}, Page{}), hosts(HostFilter{}, after("a", 1)), hosts(HostFilter{Desc: true}, after("z", 1)),
 			hosts(HostFilter{Sort: "seen"}, after(1, 1)), hosts(HostFilter{Sort: "security", Desc: true}, after(9, 1)), hosts(HostFilter{Sort: "updates"}, after(0, 1)),
 			hosts(HostFilter{Text: "w%_b", State: HostUnknown}, Page{}), hosts(HostFilter{State: HostSecurity, Reboot: fleet.Needed, Restart: fleet.Needed}, Page{}),
-			hosts(HostFilter{Labels: labels}, Page{}),
+			hosts(HostFilter{Labels: labels}, Page{}), hosts(HostFilter{Only: []fleet.HostID{f.host}}, Page{}),
 		},
 		"Offers": {
 			offers(OfferFilter{}, Page{}), offers(OfferFilter{Desc: true}, after(9, 1)), offers(OfferFilter{Sort: "name"}, after("a", 1)), offers(OfferFilter{Sort: "first_seen"}, after(1, 1)), offers(OfferFilter{Sort: "security", Desc: true}, after(1, 9, 1)),
@@ -118,6 +119,8 @@ func (f *filled) reads() map[string][]func() error {
 			func() error { _, _, e := f.AllOrders(f.ctx, OrderFilter{State: "failed"}, after(9, 9)); return e },
 			func() error { _, _, e := f.AllOrders(f.ctx, OrderFilter{State: "waiting"}, Page{}); return e },
 		},
+		"BriefOffers":   {func() error { _, e := f.BriefOffers(f.ctx, OfferFilter{Text: "o", Security: true}); return e }},
+		"OffersOf":      {func() error { _, e := f.OffersOf(f.ctx, []int64{f.offer}); return e }},
 		"Host":          {func() error { _, e := f.Host(f.ctx, f.host); return e }},
 		"Known":         {func() error { _, e := f.Known(f.ctx, f.host); return e }},
 		"CountHosts":    {func() error { _, e := f.CountHosts(f.ctx); return e }},
@@ -140,10 +143,34 @@ func (f *filled) reads() map[string][]func() error {
 		"Backup":        {func() error { return f.Backup(f.ctx, &bytes.Buffer{}) }},
 	}
 	maps.Copy(all, f.jobReads())
+	maps.Copy(all, f.surveys(labels))
 	for name, ask := range f.more() {
 		all[name] = []func() error{ask}
 	}
 	return all
+}
+
+// surveys are the questions of who counts vulnerabilities.
+func (f *filled) surveys(labels LabelQuery) map[string][]func() error {
+	to := Survey{
+		Host: func(Surveyed) error { return nil }, Packages: func(fleet.HostID, []int64) error { return nil }, Offer: func(fleet.HostID, int64, bool) error { return nil },
+	}
+	return map[string][]func() error{
+		"Survey": {
+			func() error { return f.Survey(f.ctx, nil, to) }, func() error { return f.Survey(f.ctx, []fleet.HostID{f.host, 1}, to) },
+		},
+		"Stamps":        {func() error { _, e := f.Stamps(f.ctx, noon); return e }},
+		"CountReported": {func() error { _, e := f.CountReported(f.ctx); return e }},
+		"PackagesByID": {
+			func() error { _, e := f.PackagesByID(f.ctx, nil); return e }, func() error { _, e := f.PackagesByID(f.ctx, []int64{1}); return e },
+		},
+		"OffersByID":   {func() error { _, e := f.OffersByID(f.ctx, nil); return e }},
+		"Blocks":       {func() error { _, e := f.Blocks(f.ctx, []int64{f.offer}, []fleet.HostID{f.host}); return e }},
+		"HostIDs":      {func() error { _, e := f.HostIDs(f.ctx, labels); return e }},
+		"Suppressions": {func() error { _, e := f.Suppressions(f.ctx, noon); return e }},
+		"Feeds":        {func() error { _, e := f.Feeds(f.ctx); return e }},
+		"FeedErrors":   {func() error { _, e := f.FeedErrors(f.ctx); return e }},
+	}
 }
 
 // jobReads are the questions about jobs.
@@ -263,22 +290,34 @@ func (f *filled) writes() map[string]func() error {
 		"Note": func() error {
 			return f.Note(f.ctx, Deed{At: noon, Who: "anna", What: "x", About: strings.Repeat("y", 9000)})
 		},
-		"SaveTrend":    func() error { return f.SaveTrend(f.ctx, noon, noon) },
-		"NewKey":       func() error { _, _, e := f.NewKey(f.ctx, Key{Name: "k", Scope: access.ScopeRead}, noon); return e },
-		"KeyBySecret":  func() error { _, e := f.KeyBySecret(f.ctx, "x", noon); return missing(e, ErrNoKey) },
-		"DeleteKey":    func() error { return f.DeleteKey(f.ctx, f.key.ID) },
-		"NewGroup":     func() error { _, e := f.NewGroup(f.ctx, "g", "env", noon); return e },
-		"SetGroup":     func() error { return missing(f.SetGroup(f.ctx, 1, "g", "env"), ErrNoGroup) },
-		"DeleteGroup":  func() error { return f.DeleteGroup(f.ctx, f.group.ID) },
-		"SetLabels":    func() error { return f.SetLabels(f.ctx, f.host, map[string]string{"a": "b"}) },
-		"Setting":      func() error { _, e := f.Setting(f.ctx, "s", func() ([]byte, error) { return nil, nil }); return e },
-		"SaveSetting":  func() error { return f.SaveSetting(f.ctx, "s", []byte("x")) },
-		"Lease":        func() error { _, e := f.Lease(f.ctx, "l", "me", noon, noon); return e },
-		"Notify":       func() error { return f.Notify(f.ctx, "x") },
-		"Tidy":         func() error { return f.Tidy(f.ctx, time.Hour, noon) },
-		"TidyPackages": func() error { return f.TidyPackages(f.ctx) },
-		"Restore":      func() error { return missing(f.Restore(f.ctx, strings.NewReader("")), ErrNotEmpty) },
-		"Forget":       func() error { return missing(f.Forget(f.ctx, 1), ErrNoHost) },
+		"SaveTrend":   func() error { return f.SaveTrend(f.ctx, noon, noon) },
+		"NewKey":      func() error { _, _, e := f.NewKey(f.ctx, Key{Name: "k", Scope: access.ScopeRead}, noon); return e },
+		"KeyBySecret": func() error { _, e := f.KeyBySecret(f.ctx, "x", noon); return missing(e, ErrNoKey) },
+		"DeleteKey":   func() error { return f.DeleteKey(f.ctx, f.key.ID) },
+		"NewGroup":    func() error { _, e := f.NewGroup(f.ctx, "g", "env", noon); return e },
+		"SetGroup":    func() error { return missing(f.SetGroup(f.ctx, 1, "g", "env"), ErrNoGroup) },
+		"DeleteGroup": func() error { return f.DeleteGroup(f.ctx, f.group.ID) },
+		"SetLabels":   func() error { return f.SetLabels(f.ctx, f.host, map[string]string{"a": "b"}) },
+		"Setting":     func() error { _, e := f.Setting(f.ctx, "s", func() ([]byte, error) { return nil, nil }); return e },
+		"SaveSetting": func() error { return f.SaveSetting(f.ctx, "s", []byte("x")) },
+		"Lease":       func() error { _, e := f.Lease(f.ctx, "l", "me", noon, noon); return e },
+		"FirstSeen":   func() error { _, e := f.FirstSeen(f.ctx, []string{"CVE-2026-0001"}, noon); return e },
+		"NewSuppression": func() error {
+			_, e := f.NewSuppression(f.ctx, Suppression{ID: "CVE-2026-0001", Group: 1, Status: "accepted", Owner: "o", Reason: "r", Until: noon}, noon)
+			return missing(e, ErrNoGroup)
+		},
+		"DeleteSuppression": func() error { _, e := f.DeleteSuppression(f.ctx, 1); return missing(e, ErrNoSuppression) },
+		"SaveFeed":          func() error { return f.SaveFeed(f.ctx, Feed{Name: "n"}, "", strings.NewReader("x"), noon) },
+		"ReadFeed":          func() error { return missing(f.ReadFeed(f.ctx, Feed{Digest: "x"}, io.Discard), ErrOtherFeed) },
+		"CheckedFeed":       func() error { return f.CheckedFeed(f.ctx, "kev", noon.Add(time.Hour)) },
+		"DeleteFeed":        func() error { return missing(f.DeleteFeed(f.ctx, "none"), ErrNoFeed) },
+		"NoteFeed":          func() error { return f.NoteFeed(f.ctx, FeedError{Address: "https://a", Error: "away", At: noon}) },
+		"TidyFeeds":         func() error { return f.TidyFeeds(f.ctx, noon.AddDate(0, 0, 7)) },
+		"Notify":            func() error { return f.Notify(f.ctx, "x") },
+		"Tidy":              func() error { return f.Tidy(f.ctx, time.Hour, noon) },
+		"TidyPackages":      func() error { return f.TidyPackages(f.ctx) },
+		"Restore":           func() error { return missing(f.Restore(f.ctx, strings.NewReader("")), ErrNotEmpty) },
+		"Forget":            func() error { return missing(f.Forget(f.ctx, 1), ErrNoHost) },
 	}
 }
 

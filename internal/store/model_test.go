@@ -65,7 +65,9 @@ func (m *model) next(t *rapid.T) wire.Report {
 func (m *model) change(t *rapid.T) *wire.PackageChange {
 	after := map[fleet.Package]bool{}
 	for _, n := range rapid.SliceOfN(rapid.IntRange(0, 40), 0, 30).Draw(t, "packages") {
-		after[fleet.Package{Source: "apt", Name: fmt.Sprintf("p%d", n/3), Arch: "amd64", Version: fmt.Sprint(n % 3), From: "src"}] = true
+		p := fleet.Package{Source: "apt", Name: fmt.Sprintf("p%d", n/3), Arch: "amd64", Version: fmt.Sprint(n % 3), From: "src"}
+		p.Ecosystem = rapid.SampledFrom([]string{"", "Debian:12"}).Draw(t, "ecosystem") // an agent that was brought up to date says it
+		after[p] = true
 	}
 	c := &wire.PackageChange{Base: m.digests["packages"]}
 	if rapid.Bool().Draw(t, "begin anew") {
@@ -159,9 +161,49 @@ func (m *model) compare(t *rapid.T, s *Store, id fleet.HostID) {
 	if diff := cmp.Diff(m.containers, containers); diff != "" || err != nil {
 		t.Fatalf("containers (-said +stored): %v\n%s", err, diff)
 	}
+	m.survey(t, s, id)
 	h, err := s.Host(t.Context(), id)
 	if diff := cmp.Diff(totals, h.Totals); diff != "" || err != nil {
 		t.Fatalf("totals (-said +stored): %v\n%s", err, diff)
+	}
+}
+
+// survey holds what is told to who counts vulnerabilities to the model.
+func (m *model) survey(t *rapid.T, s *Store, id fleet.HostID) {
+	said, stored := map[string]bool{}, map[string]bool{}
+	for p := range m.packages {
+		said[fmt.Sprint(p)] = true
+	}
+	for _, f := range m.findings {
+		for _, u := range f.Updates {
+			if u.ImageUpdate == nil {
+				said[fmt.Sprint(u.Name, u.To, u.Blocked != "")] = true
+			}
+		}
+	}
+	packages, err := s.PackagesByID(t.Context(), nil)
+	offers, err2 := s.OffersByID(t.Context(), nil)
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	hosts := 0
+	if err := s.Survey(t.Context(), []fleet.HostID{id}, Survey{
+		Host: func(h Surveyed) error { hosts += int(h.Stamp.Sequence); return nil },
+		Packages: func(_ fleet.HostID, ids []int64) error {
+			for _, p := range ids {
+				stored[fmt.Sprint(packages[p])] = true
+			}
+			return nil
+		},
+		Offer: func(_ fleet.HostID, o int64, blocked bool) error {
+			stored[fmt.Sprint(offers[o].Name, offers[o].To, blocked)] = true
+			return nil
+		},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(said, stored); diff != "" || hosts != int(m.sequence) {
+		t.Fatalf("survey of report %d of %d (-said +stored):\n%s", hosts, m.sequence, diff)
 	}
 }
 

@@ -115,6 +115,53 @@ func (f OfferFilter) list() *list {
 	return l
 }
 
+// BriefOffer is what updates are sorted by.
+type BriefOffer struct {
+	ID       int64
+	Security bool
+	Hosts    int
+}
+
+// maxBrief bounds the updates that are sorted in memory: a fleet of 10,000 hosts of five distributions has 20,000.
+const maxBrief = 200_000
+
+// BriefOffers gives all updates that a filter chooses, in no order.
+func (s *Store) BriefOffers(ctx context.Context, f OfferFilter) ([]BriefOffer, error) {
+	l, list := f.list(), []BriefOffer{}
+	err := s.reader().all(ctx, func(scan func(...any) error) error {
+		var b BriefOffer
+		var security int
+		err := scan(&b.ID, &security, &b.Hosts)
+		b.Security = security == 1
+		list = append(list, b)
+		return err
+	}, `SELECT id, security, hosts FROM offers`+l.where()+fmt.Sprintf(" LIMIT %d", maxBrief), l.args...)
+	if err != nil {
+		return nil, fmt.Errorf("list updates: %w", err)
+	}
+	return list, nil
+}
+
+// OffersOf gives those of these updates that there are, in this order.
+func (s *Store) OffersOf(ctx context.Context, ids []int64) ([]Offer, error) {
+	found := map[int64]Offer{}
+	err := s.byID(ctx, append([]int64{}, ids...), func(scan func(...any) error) error {
+		o, err := scanOffer(scan)
+		found[o.ID] = o
+		return err
+	}, `SELECT `+offerColumns+` FROM offers`)
+	if err != nil {
+		return nil, fmt.Errorf("read updates: %w", err)
+	}
+	list := []Offer{}
+	for _, id := range ids {
+		if o, ok := found[id]; ok {
+			list = append(list, o)
+		}
+	}
+	return list, nil
+}
+
 // Offer gives one update of the fleet.
 func (s *Store) Offer(ctx context.Context, id int64) (Offer, error) {
 	o, err := Offer{}, ErrNoOffer

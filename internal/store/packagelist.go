@@ -102,7 +102,7 @@ func (s *Store) matching(ctx context.Context, q PackageQuery) (map[int64]fleet.P
 	err := s.reader().all(ctx, func(scan func(...any) error) error {
 		var id int64
 		var p fleet.Package
-		if err := scan(&id, &p.Source, &p.Name, &p.Arch, &p.Version, &p.From, &p.FromVersion); err != nil {
+		if err := scan(&id, &p.Source, &p.Name, &p.Arch, &p.Version, &p.From, &p.FromVersion, &p.Ecosystem, &p.Module); err != nil {
 			return err
 		}
 		ok, err := q.matches(p)
@@ -110,7 +110,7 @@ func (s *Store) matching(ctx context.Context, q PackageQuery) (map[int64]fleet.P
 			found[id] = p
 		}
 		return err
-	}, `SELECT id, source, name, arch, version, source_package, source_version FROM packages WHERE `+condition, q.Name)
+	}, `SELECT id, source, name, arch, version, source_package, source_version, ecosystem, module FROM packages WHERE `+condition, q.Name)
 	return found, err
 }
 

@@ -133,8 +133,8 @@ func (w *saving) packageID(ctx context.Context, p fleet.Package) (int64, error) 
 	if errors.Is(err, sql.ErrNoRows) {
 		id = newID()
 		var written int64
-		written, err = w.c.exec(ctx, `INSERT INTO packages (id, source, name, arch, version, source_package, source_version)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`, id, p.Source, p.Name, p.Arch, p.Version, p.From, p.FromVersion)
+		written, err = w.c.exec(ctx, `INSERT INTO packages (id, source, name, arch, version, source_package, source_version, ecosystem, module)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING`, id, p.Source, p.Name, p.Arch, p.Version, p.From, p.FromVersion, p.Ecosystem, p.Module)
 		if err == nil && written == 0 { // another process was faster
 			id, err = findPackage(ctx, w.c, p)
 		}
@@ -148,7 +148,7 @@ func (w *saving) packageID(ctx context.Context, p fleet.Package) (int64, error) 
 
 // ownText gives a package whose texts are not parts of a whole message, which would stay in memory as long as they do.
 func ownText(p fleet.Package) fleet.Package {
-	for _, s := range []*string{&p.Source, &p.Name, &p.Arch, &p.Version, &p.From, &p.FromVersion} {
+	for _, s := range []*string{&p.Source, &p.Name, &p.Arch, &p.Version, &p.From, &p.FromVersion, &p.Ecosystem, &p.Module} {
 		*s = strings.Clone(*s)
 	}
 	return p
@@ -156,7 +156,7 @@ func ownText(p fleet.Package) fleet.Package {
 
 func findPackage(ctx context.Context, c conn, p fleet.Package) (id int64, err error) {
 	err = c.one(ctx, []any{&id}, `SELECT id FROM packages
-		WHERE source = $1 AND name = $2 AND arch = $3 AND version = $4 AND source_package = $5 AND source_version = $6`,
-		p.Source, p.Name, p.Arch, p.Version, p.From, p.FromVersion)
+		WHERE source = $1 AND name = $2 AND arch = $3 AND version = $4 AND source_package = $5 AND source_version = $6 AND ecosystem = $7 AND module = $8`,
+		p.Source, p.Name, p.Arch, p.Version, p.From, p.FromVersion, p.Ecosystem, p.Module)
 	return id, err
 }

@@ -112,10 +112,10 @@ func packagesByID(ctx context.Context, c conn, ids []int64) ([]fleet.Package, er
 	for some := range slices.Chunk(ids, batch) {
 		if err := c.all(ctx, func(scan func(...any) error) error {
 			var p fleet.Package
-			err := scan(&p.Source, &p.Name, &p.Arch, &p.Version, &p.From, &p.FromVersion)
+			err := scan(&p.Source, &p.Name, &p.Arch, &p.Version, &p.From, &p.FromVersion, &p.Ecosystem, &p.Module)
 			list = append(list, p)
 			return err
-		}, `SELECT source, name, arch, version, source_package, source_version FROM packages WHERE id IN (`+numbers(some)+`)`); err != nil {
+		}, `SELECT source, name, arch, version, source_package, source_version, ecosystem, module FROM packages WHERE id IN (`+numbers(some)+`)`); err != nil {
 			return nil, err
 		}
 	}

@@ -9,12 +9,12 @@ import (
 )
 
 // PackageList is a list of packages. Its JSON is one text with a line for each, whose fields stand between tabs: source, name,
-// architecture, version, source package, its version; empty ones at the end are left out. A host has a thousand packages, and as objects
-// they would be most of what a server has to read.
+// architecture, version, source package, its version, ecosystem, module; empty ones at the end are left out. A host has a thousand packages, and as
+// objects they would be most of what a server has to read.
 type PackageList []fleet.Package
 
 // packageFields is how many fields a line has at most.
-const packageFields = 6
+const packageFields = 8
 
 // MarshalJSON implements json.Marshaler. Texts with tabs or line ends in them, which no package manager has, are made plain.
 func (l PackageList) MarshalJSON() ([]byte, error) {
@@ -23,7 +23,7 @@ func (l PackageList) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		fields := [packageFields]string{p.Source, p.Name, p.Arch, p.Version, p.From, p.FromVersion}
+		fields := [packageFields]string{p.Source, p.Name, p.Arch, p.Version, p.From, p.FromVersion, p.Ecosystem, p.Module}
 		n := packageFields
 		for n > 1 && fields[n-1] == "" {
 			n--
@@ -64,7 +64,7 @@ func (l *PackageList) UnmarshalJSON(data []byte) error {
 			fields[n] = f
 			n++
 		}
-		*l = append(*l, fleet.Package{Source: fields[0], Name: fields[1], Arch: fields[2], Version: fields[3], From: fields[4], FromVersion: fields[5]})
+		*l = append(*l, fleet.Package{Source: fields[0], Name: fields[1], Arch: fields[2], Version: fields[3], From: fields[4], FromVersion: fields[5], Ecosystem: fields[6], Module: fields[7]})
 	}
 	return nil
 }

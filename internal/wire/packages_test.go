@@ -14,7 +14,7 @@ func TestAListOfPackagesIsReadAsItWasWritten(t *testing.T) {
 	for _, list := range []PackageList{
 		{},
 		{{Source: "apt", Name: "curl", Arch: "amd64", Version: "7.88.1-10"}},
-		{{Source: "apt", Name: "libssl3", Arch: "amd64", Version: "3", From: "openssl", FromVersion: "2"}, {Source: "apt", Name: "é\"\\<", FromVersion: "only the last"}, {}, {Source: "x"}},
+		{{Source: "apt", Name: "libssl3", Arch: "amd64", Version: "3", From: "openssl", FromVersion: "2"}, {Source: "apt", Name: "é\"\\<", FromVersion: "only the last"}, {Name: "bash", Ecosystem: "Debian:12"}, {Name: "nginx", Module: "nginx:1.24"}, {}, {Source: "x"}},
 	} {
 		data, err := json.Marshal(PackageChange{Added: list})
 		if err != nil {
@@ -26,7 +26,7 @@ func TestAListOfPackagesIsReadAsItWasWritten(t *testing.T) {
 		}
 	}
 	for name, text := range map[string]string{
-		"no text": `[]`, "seven fields": `"a\tb\tc\td\te\tf\tg"`, "too many": `"` + strings.Repeat(`a\n`, MaxPackages) + `"`,
+		"no text": `[]`, "nine fields": `"a\tb\tc\td\te\tf\tg\th\ti"`, "too many": `"` + strings.Repeat(`a\n`, MaxPackages) + `"`,
 	} {
 		var l PackageList
 		if err := json.Unmarshal([]byte(text), &l); err == nil || name != "no text" && !errors.Is(err, ErrBounds) {

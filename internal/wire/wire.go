@@ -14,7 +14,8 @@ import (
 //
 //	1  enrolment, check-in, reports, orders to scan and to refresh
 //	2  orders to plan, to install, to undo, to hold, to restart services, to reboot, to repair and to cancel; progress
-const Level = 2
+//	3  of packages, the distribution whose advisories speak of them, and the stream of a module; a server of level 2 refuses such a list
+const Level = 3
 
 // Paths of the agents' door.
 const (

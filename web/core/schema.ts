@@ -4,6 +4,50 @@
  */
 
 export interface paths {
+    "/advisories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Feeds of advisories: how old they are, whose, and what is not known
+         * @description Needs the right to read.
+         */
+        get: operations["get-advisories"];
+        put?: never;
+        /**
+         * Import a feed of advisories, or a bundle of them
+         * @description Needs the right to administer. The body is the feed itself (application/octet-stream), as its publisher has it or as `redflag advisories export` wrote it; or, as application/json, an address that the server's configuration names, which it is to ask now. A feed that is refused leaves the one that is there as it is.
+         */
+        post: operations["post-advisories"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/advisories/{feed}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Forget a feed of advisories
+         * @description Needs the right to administer.
+         */
+        delete: operations["delete-advisories-feed"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/apikeys": {
         parameters: {
             query?: never;
@@ -97,7 +141,7 @@ export interface paths {
         };
         /**
          * What changes, as server-sent events
-         * @description Needs the right to read. Each event is called change, and its data names a topic (hosts, orders, jobs, tokens, users, apikeys, groups) and, where there are not too many, the hosts. It carries no data of theirs: ask anew. The stream begins with an event called hello; a reader that misses something loses its stream, and asks for all anew when it is back.
+         * @description Needs the right to read. Each event is called change, and its data names a topic (hosts, orders, jobs, tokens, users, apikeys, groups, advisories) and, where there are not too many, the hosts. It carries no data of theirs: ask anew. The stream begins with an event called hello; a reader that misses something loses its stream, and asks for all anew when it is back.
          */
         get: operations["get-events"];
         put?: never;
@@ -1013,6 +1057,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/suppressions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Suppressions, also those that have run out
+         * @description Needs the right to read.
+         */
+        get: operations["get-suppressions"];
+        put?: never;
+        /**
+         * Decide that a vulnerability does not count, for a while
+         * @description Needs the right to operate.
+         */
+        post: operations["post-suppressions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/suppressions/{suppression}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Have a vulnerability count again
+         * @description Needs the right to operate.
+         */
+        delete: operations["delete-suppressions-suppression"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/tokens": {
         parameters: {
             query?: never;
@@ -1205,6 +1293,86 @@ export interface paths {
         patch: operations["patch-users-user"];
         trace?: never;
     };
+    "/vulnerabilities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vulnerabilities over all hosts, what to do first first
+         * @description Needs the right to read.
+         */
+        get: operations["get-vulnerabilities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vulnerabilities/{vulnerability}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A vulnerability, with what has it and what mends it
+         * @description Needs the right to read.
+         */
+        get: operations["get-vulnerabilities-vulnerability"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vulnerabilities/{vulnerability}/hosts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The hosts that have a vulnerability
+         * @description Needs the right to read.
+         */
+        get: operations["get-vulnerabilities-vulnerability-hosts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/vulnerabilities/{vulnerability}/mend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask hosts to install exactly what mends a vulnerability: it is planned first, and waits for an approval
+         * @description Needs the right to operate.
+         */
+        post: operations["post-vulnerabilities-vulnerability-mend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1215,6 +1383,21 @@ export interface components {
             mends: components["schemas"]["Flaw"][];
             remains: components["schemas"]["Flaw"][];
             unknown?: string;
+        };
+        Advisories: {
+            addresses: components["schemas"]["FeedAddress"][];
+            feeds: components["schemas"]["Feed"][];
+            unknown: string[];
+        };
+        Affected: {
+            ecosystem: string;
+            evidence: string;
+            fixed_in?: string;
+            /** Format: int64 */
+            hosts: number;
+            package: string;
+            remark?: string;
+            version: string;
         };
         After: {
             reboot?: boolean;
@@ -1255,6 +1438,7 @@ export interface components {
         Build: {
             ecosystem?: string;
             from: string;
+            module?: string;
             package: string;
             to: string;
         };
@@ -1414,6 +1598,34 @@ export interface components {
             restart: components["schemas"]["Restart"];
             virtualisation: string;
         };
+        Feed: {
+            /** Format: date-time */
+            as_of: string;
+            /** Format: date-time */
+            checked_at?: string;
+            ecosystems: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            entries: number;
+            error: string;
+            from: string;
+            /** Format: date-time */
+            imported_at: string;
+            kind: string;
+            licence: string;
+            name: string;
+            publisher: string;
+            stale: boolean;
+        };
+        FeedAddress: {
+            error: string;
+            url: string;
+        };
+        FetchFeed: {
+            /** @description An address that the server's configuration names (feeds in its section server); no other is asked. */
+            url: string;
+        };
         Finding: {
             /** Format: date-time */
             as_of?: string;
@@ -1444,6 +1656,7 @@ export interface components {
             severity?: string;
             severity_by?: string;
             suppressed?: components["schemas"]["Suppressed"];
+            wont_fix?: boolean;
         };
         Gone: {
             /** Format: date-time */
@@ -1508,17 +1721,31 @@ export interface components {
             seen_at: string;
             /** @enum {string} */
             state: "unknown" | "security" | "outdated" | "current";
+            support?: components["schemas"]["Support"];
             /** Format: int64 */
             unconfirmed: number;
             /** Format: int64 */
             unknown_sources: number;
             /** Format: int64 */
             updates: number;
+            vulnerable: {
+                [key: string]: number;
+            };
+            vulnerable_unknown: string;
         };
         HostList: {
             items: components["schemas"]["Host"][];
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
+        };
+        HostMend: {
+            blocked: string;
+            from: string;
+            name: string;
+            source: string;
+            to: string;
+            /** Format: int64 */
+            update: number;
         };
         Image: {
             answers: {
@@ -1549,6 +1776,31 @@ export interface components {
             items: components["schemas"]["ImageOnHost"][];
             /** @description Ask for the next page with this as after; absent on the last one. */
             next?: string;
+        };
+        ImportedFeed: {
+            /** Format: date-time */
+            as_of: string;
+            /** Format: date-time */
+            checked_at?: string;
+            ecosystems: {
+                [key: string]: number;
+            };
+            /** Format: int64 */
+            entries: number;
+            error: string;
+            from: string;
+            /** Format: date-time */
+            imported_at: string;
+            kind: string;
+            licence: string;
+            name: string;
+            publisher: string;
+            stale: boolean;
+            unchanged: boolean;
+        };
+        ImportedFeeds: {
+            feeds: components["schemas"]["ImportedFeed"][];
+            problems?: string;
         };
         Installation: {
             /** Format: int64 */
@@ -1687,6 +1939,34 @@ export interface components {
             /** Format: int64 */
             rollout: number;
         };
+        Mend: {
+            /** Format: int64 */
+            blocked: number;
+            from: string;
+            /** Format: int64 */
+            hosts: number;
+            name: string;
+            source: string;
+            to: string;
+            /** Format: int64 */
+            update: number;
+        };
+        MendInputBody: {
+            /** @description What is done once an installation has succeeded, as far as the host's policy lets it. */
+            after?: components["schemas"]["After"];
+            /**
+             * Format: int64
+             * @description For how long each step is good: to plan, to approve, to begin; 0 for a day.
+             */
+            expires_hours?: number;
+            /**
+             * Format: int64
+             * @description Or on those of a group, by its ID. Without either: wherever it can be mended.
+             */
+            group?: number;
+            /** @description On these hosts, by ID. */
+            hosts?: string[];
+        };
         NewKey: {
             /** Format: date-time */
             created_at: string;
@@ -1738,6 +2018,31 @@ export interface components {
             hosts?: string[];
             /** @description What is asked of each: one of these. To undo needs no hosts: it is for those of what is undone. */
             work: components["schemas"]["Work"];
+        };
+        NewSuppressionInputBody: {
+            /**
+             * Format: int64
+             * @description A group whose hosts it is limited to, by its ID.
+             */
+            group?: number;
+            /** @description The CVE, or an advisory's name. */
+            id: string;
+            /** @description Who answers for it; who asks where nobody is named. */
+            owner?: string;
+            /** @description A package, or a source package, that it is limited to. */
+            package?: string;
+            /** @description Why it does not count. */
+            reason: string;
+            /**
+             * @description not_affected: it cannot be reached there; accepted: it can, and that is borne.
+             * @enum {string}
+             */
+            status: "not_affected" | "accepted";
+            /**
+             * Format: date
+             * @description The last day on which it holds, in UTC: 2027-01-31.
+             */
+            until: string;
         };
         NewTOTP: {
             image: string;
@@ -1799,6 +2104,15 @@ export interface components {
             password?: string;
             /** @enum {string} */
             role: "viewer" | "operator" | "admin";
+        };
+        Notice: {
+            by?: string;
+            cves?: string[];
+            fixed_in?: string;
+            id: string;
+            reboot?: boolean;
+            security: boolean;
+            severity?: string;
         };
         Offer: {
             /** Format: int64 */
@@ -1940,6 +2254,8 @@ export interface components {
         };
         Package: {
             arch: string;
+            ecosystem?: string;
+            module?: string;
             name: string;
             source: string;
             source_package?: string;
@@ -2185,6 +2501,13 @@ export interface components {
             /** Format: int64 */
             updates: number;
             version: string;
+            vulnerabilities: {
+                [key: string]: number;
+            };
+        };
+        Support: {
+            unsupported: boolean;
+            words: string;
         };
         Suppressed: {
             owner: string;
@@ -2192,6 +2515,30 @@ export interface components {
             status: string;
             /** Format: date-time */
             until: string;
+        };
+        Suppression: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            expired: boolean;
+            /** Format: int64 */
+            group?: number;
+            group_name?: string;
+            id: string;
+            owner: string;
+            package?: string;
+            reason: string;
+            /** @enum {string} */
+            status: "not_affected" | "accepted";
+            /** Format: int64 */
+            suppression: number;
+            /** Format: date-time */
+            until: string;
+        };
+        SuppressionList: {
+            items: components["schemas"]["Suppression"][];
+            /** @description Ask for the next page with this as after; absent on the last one. */
+            next?: string;
         };
         Token: {
             /** Format: date-time */
@@ -2241,6 +2588,7 @@ export interface components {
             level?: string;
             name: string;
             note?: string;
+            notices?: components["schemas"]["Notice"][];
             origin: string;
             platform?: string;
             release_notes?: string;
@@ -2287,6 +2635,58 @@ export interface components {
             reboot_because: string[];
             restart: components["schemas"]["Service"][];
             warnings: string[];
+        };
+        Vulnerability: {
+            because: string;
+            /** @enum {string} */
+            bucket: "act now" | "this window" | "routine" | "track";
+            /** Format: double */
+            cvss?: number;
+            /** Format: double */
+            epss?: number;
+            /** Format: double */
+            epss_percentile?: number;
+            exploited?: components["schemas"]["Exploited"];
+            /** Format: date-time */
+            first_seen?: string;
+            fixable: boolean;
+            /** Format: int64 */
+            hosts: number;
+            id: string;
+            /** Format: int64 */
+            in_memory: number;
+            /** Format: int64 */
+            in_memory_unknown: number;
+            /** Format: int64 */
+            mendable: number;
+            packages: string[];
+            severity?: string;
+            severity_by?: string;
+            suppressed?: components["schemas"]["Suppressed"];
+            /** Format: int64 */
+            suppressed_hosts: number;
+        };
+        VulnerabilityList: {
+            items: components["schemas"]["Vulnerability"][];
+            /** @description Ask for the next page with this as after; absent on the last one. */
+            next?: string;
+        };
+        VulnerableHost: {
+            ecosystem: string;
+            fixed_in?: string;
+            host: string;
+            host_name: string;
+            in_memory?: string;
+            package: string;
+            services: string[];
+            suppressed?: components["schemas"]["Suppressed"];
+            update?: components["schemas"]["HostMend"];
+            version: string;
+        };
+        VulnerableHostList: {
+            items: components["schemas"]["VulnerableHost"][];
+            /** @description Ask for the next page with this as after; absent on the last one. */
+            next?: string;
         };
         WholeJob: {
             after: components["schemas"]["After"];
@@ -2349,6 +2749,41 @@ export interface components {
             variants: components["schemas"]["Variant"][];
             work: components["schemas"]["Work"];
         };
+        WholeVulnerability: {
+            advisories: string[];
+            affected: components["schemas"]["Affected"][];
+            because: string;
+            /** @enum {string} */
+            bucket: "act now" | "this window" | "routine" | "track";
+            /** Format: double */
+            cvss?: number;
+            cvss_vector?: string;
+            /** Format: double */
+            epss?: number;
+            /** Format: double */
+            epss_percentile?: number;
+            exploited?: components["schemas"]["Exploited"];
+            /** Format: date-time */
+            first_seen?: string;
+            fixable: boolean;
+            /** Format: int64 */
+            hosts: number;
+            id: string;
+            /** Format: int64 */
+            in_memory: number;
+            /** Format: int64 */
+            in_memory_unknown: number;
+            /** Format: int64 */
+            mendable: number;
+            mended_by: components["schemas"]["Mend"][];
+            packages: string[];
+            remark?: string;
+            severity?: string;
+            severity_by?: string;
+            suppressed?: components["schemas"]["Suppressed"];
+            /** Format: int64 */
+            suppressed_hosts: number;
+        };
         Work: {
             hold?: components["schemas"]["Hold"];
             install?: components["schemas"]["Selected"];
@@ -2366,6 +2801,239 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "get-advisories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Advisories"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-advisories": {
+        parameters: {
+            query?: {
+                /** @description Take it even if it is older or much smaller than the one that is there. */
+                replace?: boolean;
+                /** @description Where it comes from, for those who read it later: the file's name. */
+                from?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FetchFeed"];
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportedFeeds"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-advisories-feed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The feed's name. */
+                feed: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-apikeys": {
         parameters: {
             query?: {
@@ -3188,6 +3856,8 @@ export interface operations {
                 reboot?: "yes" | "no" | "unknown";
                 /** @description Whether services of theirs need a restart. */
                 restart?: "yes" | "no" | "unknown";
+                /** @description ended: hosts whose release is not cared for any more. */
+                support?: "ended";
                 /** @description With - in front: the other way round. */
                 sort?: "name" | "-name" | "seen" | "-seen" | "security" | "-security" | "updates" | "-updates";
             };
@@ -6634,6 +7304,223 @@ export interface operations {
             };
         };
     };
+    "get-suppressions": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before. */
+                after?: string;
+                /** @description How many items. */
+                limit?: number;
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuppressionList"];
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-suppressions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSuppressionInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Suppression"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "delete-suppressions-suppression": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                suppression: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "get-tokens": {
         parameters: {
             query?: {
@@ -6946,8 +7833,8 @@ export interface operations {
                 security?: boolean;
                 /** @description Only those that are blocked on some host. */
                 blocked?: boolean;
-                /** @description With - in front: the other way round. */
-                sort?: "security" | "-security" | "hosts" | "-hosts" | "name" | "-name" | "first_seen" | "-first_seen";
+                /** @description priority: what to do first first. With - in front: the other way round. */
+                sort?: "priority" | "security" | "-security" | "hosts" | "-hosts" | "name" | "-name" | "first_seen" | "-first_seen";
             };
             header?: never;
             path?: never;
@@ -7493,6 +8380,342 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-vulnerabilities": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before. */
+                after?: string;
+                /** @description How many items. */
+                limit?: number;
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
+                /** @description When something is to be done. */
+                bucket?: "act now" | "this window" | "routine" | "track";
+                /** @description How bad it is; unrated where nobody has said. */
+                severity?: "critical" | "high" | "medium" | "low" | "negligible" | "unrated";
+                /** @description Only what is known to be exploited. */
+                exploited?: boolean;
+                /** @description available: a pending update mends it on some host; none: on no host. */
+                fix?: "available" | "none";
+                /** @description A part of its name, or of a package's. */
+                search?: string;
+                /** @description What one host has, by its ID. */
+                host?: string;
+                /** @description What the hosts of a group have, by its ID. */
+                group?: number;
+                /** @description true: what is suppressed on some host; false: what counts on some. */
+                suppressed?: "true" | "false";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerabilityList"];
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-vulnerabilities-vulnerability": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The CVE, or the advisory's name where it has none. */
+                vulnerability: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WholeVulnerability"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-vulnerabilities-vulnerability-hosts": {
+        parameters: {
+            query?: {
+                /** @description The next of the page before. */
+                after?: string;
+                /** @description How many items. */
+                limit?: number;
+                /** @description csv and jsonl (an object a line) give the whole list, from after on. */
+                format?: "json" | "csv" | "jsonl";
+                /** @description Those of a group, by its ID. */
+                group?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The CVE, or the advisory's name where it has none. */
+                vulnerability: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list, or all of it as CSV or as JSON lines. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VulnerableHostList"];
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "post-vulnerabilities-vulnerability-mend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The CVE, or the advisory's name where it has none. */
+                vulnerability: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MendInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeRollout"];
                 };
             };
             /** @description Bad Request */
