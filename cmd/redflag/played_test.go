@@ -269,7 +269,7 @@ func (p *played) found(pending bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := model.Finding{Source: "apt", State: model.OK, ScannedAt: time.Now(), Checks: []model.Check{}, Updates: []model.Update{}}
-	p.view.Packages = []model.Package{}
+	p.view.Packages = stays()
 	for _, c := range security() {
 		b := model.Build{Ecosystem: "Debian:12", Package: cmp.Or(builtFrom[c.Name], c.Name), From: c.From, To: c.To}
 		has := model.Package{Source: "apt", Name: c.Name, Arch: c.Arch, Version: c.To, From: builtFrom[c.Name], Ecosystem: b.Ecosystem}
@@ -280,6 +280,14 @@ func (p *played) found(pending bool) {
 		p.view.Packages = append(p.view.Packages, has)
 	}
 	p.view.Findings = append([]model.Finding{f}, p.view.Findings[min(1, len(p.view.Findings)):]...)
+}
+
+// stays is what else is installed, for which no update is on offer.
+func stays() []model.Package {
+	return []model.Package{
+		{Source: "apt", Name: "openssh-server", Arch: "amd64", Version: "1:9.2p1-2+deb12u4", From: "openssh", Ecosystem: "Debian:12"},
+		{Source: "apt", Name: "sudo", Arch: "amd64", Version: "1.9.13p3-1+deb12u2", Ecosystem: "Debian:12"},
+	}
 }
 
 // builtFrom are the source packages of those that have another name.
