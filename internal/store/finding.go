@@ -162,11 +162,19 @@ func (w *saving) gone(ctx context.Context, source string, k offerKey, o offer) e
 
 // said writes what a source said, beside its updates.
 func (w *saving) said(ctx context.Context, f fleet.Finding, n counters) error {
-	_, err := w.c.exec(ctx, `INSERT INTO findings (host_id, source, state, because, remedy, security_unknown, scanned_at, as_of, updates, security, blocked, unconfirmed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+	notes := ""
+	if len(f.Notes) > 0 {
+		text, err := json.Marshal(f.Notes)
+		if err != nil {
+			return err
+		}
+		notes = string(text)
+	}
+	_, err := w.c.exec(ctx, `INSERT INTO findings (host_id, source, state, because, remedy, security_unknown, notes, scanned_at, as_of, updates, security, blocked, unconfirmed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (host_id, source) DO UPDATE SET state = excluded.state, because = excluded.because, remedy = excluded.remedy,
-			security_unknown = excluded.security_unknown, scanned_at = excluded.scanned_at, as_of = excluded.as_of, updates = excluded.updates, security = excluded.security,
+			security_unknown = excluded.security_unknown, notes = excluded.notes, scanned_at = excluded.scanned_at, as_of = excluded.as_of, updates = excluded.updates, security = excluded.security,
 			blocked = excluded.blocked, unconfirmed = excluded.unconfirmed`,
-		w.id, f.Source, string(f.State), f.Because, f.Remedy, f.SecurityUnknown, millis(f.ScannedAt), millis(f.AsOf), n.updates, n.security, n.blocked, n.unconfirmed)
+		w.id, f.Source, string(f.State), f.Because, f.Remedy, f.SecurityUnknown, notes, millis(f.ScannedAt), millis(f.AsOf), n.updates, n.security, n.blocked, n.unconfirmed)
 	return err
 }

@@ -92,6 +92,7 @@ func drawFinding(t *rapid.T, source string, now time.Time) fleet.Finding {
 	if f.State != fleet.OK {
 		f.Because, f.Remedy = "a dead mirror", "mend it"
 	}
+	f.Notes = rapid.SampledFrom([][]string{nil, {"nobody cares for it any more", "somebody else installs, too"}}).Draw(t, "notes")
 	f.SecurityUnknown = rapid.SampledFrom([]string{"", "nobody publishes advisories"}).Draw(t, "security unknown")
 	for _, n := range rapid.SliceOfNDistinct(rapid.IntRange(0, 12), 0, 8, rapid.ID).Draw(t, "updates") {
 		u := fleet.Update{Source: source, Name: fmt.Sprintf("u%02d", n), From: "1", To: rapid.SampledFrom([]string{"2", "3"}).Draw(t, "to"), Security: n%2 == 0}

@@ -78,14 +78,20 @@ func (s *Store) Findings(ctx context.Context, id fleet.HostID) ([]fleet.Finding,
 	findings := []fleet.Finding{}
 	err := s.reader().all(ctx, func(scan func(...any) error) error {
 		var f fleet.Finding
+		var notes string
 		var scanned, asOf int64
-		if err := scan(&f.Source, &f.State, &f.Because, &f.Remedy, &f.SecurityUnknown, &scanned, &asOf); err != nil {
+		if err := scan(&f.Source, &f.State, &f.Because, &f.Remedy, &f.SecurityUnknown, &notes, &scanned, &asOf); err != nil {
 			return err
+		}
+		if notes != "" {
+			if err := json.Unmarshal([]byte(notes), &f.Notes); err != nil {
+				return err
+			}
 		}
 		f.ScannedAt, f.AsOf = moment(scanned), moment(asOf)
 		findings = append(findings, f)
 		return nil
-	}, `SELECT source, state, because, remedy, security_unknown, scanned_at, as_of FROM findings WHERE host_id = $1 ORDER BY source`, id)
+	}, `SELECT source, state, because, remedy, security_unknown, notes, scanned_at, as_of FROM findings WHERE host_id = $1 ORDER BY source`, id)
 	if err != nil {
 		return nil, err
 	}

@@ -110,6 +110,9 @@ function Source({ finding: f, host, chosen }: { finding: Finding; host: Host; ch
       {f.because && <p className="note">{plain(f.because)}</p>}
       {f.security_unknown && updates.length > 0 && <p className="note">Which of these are for security is not known: {plain(f.security_unknown)}</p>}
       {f.remedy && <p>{plain(f.remedy)}</p>}
+      {f.notes?.map((n) => (
+        <p key={n}>{plain(n)}</p>
+      ))}
       {updates.length > 0 && (
         <div className="scroll" tabIndex={0} role="region" aria-label={`Updates of ${plain(f.source)}`}>
           <table>
