@@ -36,7 +36,7 @@ func typedOnWindows(t *testing.T, w *parts.Windows, exe string) {
 		{"list", 1, []string{"this machine was not scanned yet by this user"}},
 		{"scan", 3, []string{"Windows", "windowsupdate: unknown", "PowerShell has said nothing that can be read", "reboot needed or not: unknown", "no updates known, and not everything is known of windowsupdate"}},
 		{"list", 3, []string{"windowsupdate: unknown"}},
-		{"doctor", 3, []string{`windows/amd64`, `C:\ProgramData\redflag\config\config.toml`, `C:\ProgramData\redflag\state`, "an administrator", "!!  windowsupdate", "--  apt        nothing of it", "--  winget     nothing of it"}},
+		{"doctor", 3, []string{`windows/amd64`, `C:\ProgramData\redflag\config\config.toml`, `C:\ProgramData\redflag\state`, "an administrator", "!!  windowsupdate", "not on this machine: apt, ", ", winget, chocolatey, "}},
 		{"install KB5031455 --yes", 1, []string{"Windows Update cannot be asked"}},
 		{"hold KB5031455", 1, []string{"Windows Update cannot be asked"}},
 		{"agent install", 1, []string{"this host is in no fleet"}},
