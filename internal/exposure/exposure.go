@@ -44,7 +44,10 @@ type census struct {
 	packages map[int64]*part
 	subjects map[advisory.Subject]*subject
 	offers   map[int64]*offer
-	kernels  map[kernels]*set
+	stale    map[[2]*subject]*stale
+	byName   map[[2]string][]*subject // by ecosystem and name
+	// unsure are the hosts of which it is not known what still runs old code.
+	unsure set
 
 	matcher *advisory.Matcher
 	// flaws are all that some host's packages have, by their names.
@@ -63,7 +66,22 @@ type host struct {
 	// packages counts what is installed, and own what advisories of a distribution speak of; ecosystems are those.
 	packages, own int
 	ecosystems    map[string]bool
-	kernel        kernels
+	// kernel is the one that runs, and newest the newest of its kind.
+	kernel, newest *subject
+	running        []running
+}
+
+// running is a version that is not what is on the disk any more, and that something still runs.
+type running struct {
+	*stale
+	services []string // none for a kernel
+}
+
+// stale is a version that runs, and the one that is on the disk instead, with all hosts where it is so.
+type stale struct {
+	runs, disk *subject
+	kernel     bool
+	hosts      set
 }
 
 // part is a package of the fleet's dictionary.
@@ -85,6 +103,7 @@ type subject struct {
 	buckets []fleet.Bucket // of flaws, where they are not suppressed
 	unknown string         // why they say nothing
 	offers  []*offer       // the updates from it
+	stale   []*stale       // where it runs and is not on the disk any more
 }
 
 // offer is an update of the fleet.
@@ -94,9 +113,6 @@ type offer struct {
 	from, to       *subject // nil where no advisories speak of them
 	hosts, blocked set
 }
-
-// kernels are a kernel that runs, and the newest of its kind that is installed.
-type kernels struct{ runs, newest *subject }
 
 // flaw is a vulnerability with the versions that have it.
 type flaw struct {
@@ -123,7 +139,8 @@ func New(s *store.Store, now func() time.Time) *Exposure {
 
 func emptyCensus(m *advisory.Matcher) census {
 	return census{
-		hosts: map[fleet.HostID]uint32{}, packages: map[int64]*part{}, subjects: map[advisory.Subject]*subject{}, offers: map[int64]*offer{}, kernels: map[kernels]*set{},
+		hosts: map[fleet.HostID]uint32{}, packages: map[int64]*part{}, subjects: map[advisory.Subject]*subject{}, offers: map[int64]*offer{}, stale: map[[2]*subject]*stale{},
+		byName:  map[[2]string][]*subject{},
 		matcher: m, flaws: map[string]*flaw{}, seen: map[string]time.Time{},
 	}
 }
@@ -218,7 +235,7 @@ func (e *Exposure) note(ctx context.Context) error {
 			continue
 		}
 		for _, s := range f.has {
-			if !s.hosts.empty() {
+			if !s.hosts.empty() || len(s.stale) > 0 {
 				fresh = append(fresh, id)
 				break
 			}

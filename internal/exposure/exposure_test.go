@@ -172,6 +172,40 @@ func TestOfKernelsOnlyTheOneThatRunsCounts(t *testing.T) {
 	}
 }
 
+func TestWhatIsMendedOnTheDiskAndStillRunsIsCounted(t *testing.T) {
+	l := newLab(t, sqlite(t))
+	l.feed(tracker)
+	now := pkg("openssl", "3.0.15-1")
+	facts := func(name string) fleet.Host {
+		return fleet.Host{Name: name, Restart: fleet.Restart{Needed: fleet.Needed, Services: []fleet.Service{
+			{Name: "nginx.service", Replaced: []fleet.Replaced{{Package: now, Before: "3.0.13-1"}}},
+			{Name: "sshd.service", Replaced: []fleet.Replaced{{Package: now, Before: "3.0.13-1"}}},
+		}}}
+	}
+	a, b := l.host("a", "prod"), l.host("b", "prod")
+	l.says(a, facts("a"), nil, now)
+	l.says(b, fleet.Host{Name: "b", Restart: fleet.Restart{Needed: fleet.NeedUnknown}}, nil, now)
+	v := l.one("CVE-2026-0001", Filter{})
+	if v.Hosts != 0 || v.InMemory != 1 || v.InMemoryUnknown != 1 || v.Bucket != fleet.ThisWindow || !v.Fixable {
+		t.Errorf("%+v", v)
+	}
+	if v := l.one("CVE-2026-0003", Filter{}); v.Hosts != 2 || v.InMemory != 0 {
+		t.Errorf("what is not mended at all: %+v", v)
+	}
+	on := l.on(t.Context(), "CVE-2026-0001")
+	if len(on) != 1 || on[0].Host != a || on[0].Version != "3.0.13-1" || on[0].InMemory == "" || !slices.Equal(on[0].Services, []string{"nginx.service", "sshd.service"}) || on[0].Update != nil {
+		t.Errorf("%+v", on)
+	}
+	of, err := l.OfHosts(t.Context(), []store.Host{{ID: a}, {ID: b}})
+	if err != nil || of[a].Vulnerable[fleet.ThisWindow] != 1 || of[b].Vulnerable[fleet.ThisWindow] != 0 {
+		t.Errorf("%+v, %v", of, err)
+	}
+	l.says(a, fleet.Host{Name: "a", Restart: fleet.Restart{Needed: fleet.NotNeeded}}, nil, now)
+	if v := l.one("CVE-2026-0001", Filter{}); v.InMemory != 0 {
+		t.Errorf("after the restart: %+v", v)
+	}
+}
+
 func TestWhatIsNotKnownIsToldAndNeverNotVulnerable(t *testing.T) {
 	l := newLab(t, sqlite(t))
 	unknown := func(id fleet.HostID) string {

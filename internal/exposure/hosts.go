@@ -17,6 +17,7 @@ type found struct {
 	host fleet.HostID
 	at   uint32
 	of   *subject
+	runs *running // where it is not what is on the disk
 }
 
 func (f found) key() []any {
@@ -69,7 +70,16 @@ func (e *Exposure) page(id string, chosen selection, p store.Page) (list []Vulne
 		var hosts wide
 		s.hosts.into(&hosts)
 		chosen.only(hosts)
-		hosts.each(func(n uint32) { all = append(all, found{e.at[n].id, n, s}) })
+		hosts.each(func(n uint32) { all = append(all, found{e.at[n].id, n, s, nil}) })
+		for _, st := range s.stale {
+			if st.kernel || st.disk.unknown != "" || st.disk.has(f.id) {
+				continue
+			}
+			hosts.reset()
+			st.hosts.into(&hosts)
+			chosen.only(hosts)
+			hosts.each(func(n uint32) { all = append(all, found{e.at[n].id, n, s, e.at[n].run(st)}) })
+		}
 	}
 	slices.SortFunc(all, func(a, b found) int {
 		if c := cmp.Compare(a.host, b.host); c != 0 {
@@ -99,6 +109,11 @@ func (c *counting) onHost(f *flaw, at found) VulnerableHost {
 	one := f.flawOn(s)
 	v := VulnerableHost{Host: h.id, HostName: h.facts.Name, Ecosystem: s.Ecosystem, Package: s.Name, Version: s.Version, FixedIn: one.FixedIn, Services: []string{}}
 	v.Suppressed = c.suppressedOn(one, s, at.at)
+	if at.runs != nil {
+		v.InMemory = fmt.Sprintf("%s is installed, and services still run %s", at.runs.disk.Version, s.Version)
+		v.Services = append(v.Services, at.runs.services...)
+		return v
+	}
 	for _, o := range s.offers {
 		if !o.mends(f.id) || !o.hosts.has(at.at) {
 			continue
@@ -107,10 +122,20 @@ func (c *counting) onHost(f *flaw, at found) VulnerableHost {
 			v.Update = &HostMend{Update: o.id, Source: o.update.Source, Name: o.update.Name, From: o.update.From, To: o.update.To}
 		}
 	}
-	if k := h.kernel; k.runs == s && k.newest != nil && k.newest != s && !k.newest.has(f.id) {
-		v.InMemory = fmt.Sprintf("the kernel of %s is installed, and the one that runs (%s) is older: it takes a reboot", k.newest.Version, fleet.Plain(h.facts.Kernel))
+	if h.kernel == s && h.newest != s && !h.newest.has(f.id) {
+		v.InMemory = fmt.Sprintf("the kernel of %s is installed, and the one that runs (%s) is older: it takes a reboot", h.newest.Version, fleet.Plain(h.facts.Kernel))
 	}
 	return v
+}
+
+// run gives what a host runs of what is not on its disk any more.
+func (h *host) run(st *stale) *running {
+	for i := range h.running {
+		if h.running[i].stale == st {
+			return &h.running[i]
+		}
+	}
+	return &running{stale: st}
 }
 
 // suppressedOn says whether a flaw of a version does not count on a host.
@@ -178,24 +203,30 @@ func (e *Exposure) vulnerable() []*subject {
 // bucketsOf counts the flaws of one host, each once.
 func (c *counting) bucketsOf(n uint32, vulnerable []*subject, number map[fleet.Bucket]int) {
 	counted := map[string]fleet.Bucket{}
-	for _, s := range vulnerable {
-		if !s.hosts.has(n) {
-			continue
+	add := func(s *subject, i int) {
+		id, bucket := s.flaws[i].ID, s.buckets[i]
+		before, twice := counted[id]
+		switch {
+		case len(c.rules) > 0 && c.suppressedOn(s.flaws[i], s, n) != nil, twice && before.Rank() <= bucket.Rank():
+			return
+		case twice:
+			number[before]--
 		}
-		for i := range s.flaws {
-			id, bucket := s.flaws[i].ID, s.buckets[i]
-			if len(c.rules) > 0 && c.suppressedOn(s.flaws[i], s, n) != nil {
-				continue
+		counted[id] = bucket
+		number[bucket]++
+	}
+	for _, s := range vulnerable {
+		if s.hosts.has(n) {
+			for i := range s.flaws {
+				add(s, i)
 			}
-			before, twice := counted[id]
-			if twice && before.Rank() <= bucket.Rank() {
-				continue
+		}
+	}
+	for _, r := range c.e.at[n].running {
+		for i := range r.runs.flaws {
+			if r.disk.unknown == "" && !r.disk.has(r.runs.flaws[i].ID) {
+				add(r.runs, i)
 			}
-			if twice {
-				number[before]--
-			}
-			counted[id] = bucket
-			number[bucket]++
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (f Filter) chooses(v Vulnerability) bool {
 		return false
 	case f.Fix == "available" && v.Mendable == 0, f.Fix == "none" && v.Mendable > 0:
 		return false
-	case f.Suppressed != nil && *f.Suppressed && v.SuppressedHosts == 0, f.Suppressed != nil && !*f.Suppressed && v.Hosts == 0:
+	case f.Suppressed != nil && *f.Suppressed && v.SuppressedHosts == 0, f.Suppressed != nil && !*f.Suppressed && v.Hosts == 0 && v.InMemory == 0:
 		return false
 	case f.Text == "":
 		return true
@@ -223,12 +223,12 @@ func (c *counting) count(f *flaw) (Vulnerability, bool) {
 		return v, false
 	}
 	slices.Sort(v.Packages)
-	v.Hosts = c.live.count()
+	v.Hosts, v.InMemory, v.InMemoryUnknown = c.live.count(), c.memory.count(), c.unsure(f)
 	c.suppressed.not(c.live)
+	c.suppressed.not(c.memory)
 	v.SuppressedHosts = c.suppressed.count()
 	c.live.not(c.stuck)
 	v.Mendable = c.live.count()
-	v.InMemory = c.memory.count()
 	c.describe(&v, by)
 	v.FirstSeen = c.e.seen[f.id]
 	return v, true
@@ -236,14 +236,43 @@ func (c *counting) count(f *flaw) (Vulnerability, bool) {
 
 // version counts the hosts that have a vulnerability by one version, and says whether there are any.
 func (c *counting) version(f *flaw, s *subject, by **fleet.Suppressed) bool {
+	one := f.flawOn(s)
 	c.with.reset()
 	s.hosts.into(&c.with)
 	c.chosen.only(c.with)
-	if c.with.empty() {
-		return false
+	some := !c.with.empty()
+	if some {
+		c.suppress(one, s, by)
+		c.live.or(c.with)
+		c.mendedOf(f, s)
+		c.with.not(c.mended)
+		c.stuck.or(c.with)
 	}
-	one := f.flawOn(s)
-	c.all = append(c.all, one)
+	for _, st := range s.stale {
+		if st.disk.unknown != "" || st.disk.has(f.id) {
+			continue
+		}
+		c.with.reset()
+		st.hosts.into(&c.with)
+		c.chosen.only(c.with)
+		if c.with.empty() {
+			continue
+		}
+		some = true
+		c.suppress(one, s, by)
+		c.memory.or(c.with)
+	}
+	if some {
+		c.all = append(c.all, one)
+	}
+	return some
+}
+
+// suppress takes out of c.with the hosts on which a flaw of a version does not count.
+func (c *counting) suppress(one fleet.Flaw, s *subject, by **fleet.Suppressed) {
+	if len(c.rules) == 0 {
+		return
+	}
 	for _, id := range append([]string{one.ID}, one.Advisories...) {
 		for _, rule := range c.rules[id] {
 			why := rule.rule.Covers(c.now, one, append([]string{s.Name}, s.names...)...)
@@ -263,19 +292,31 @@ func (c *counting) version(f *flaw, s *subject, by **fleet.Suppressed) bool {
 			c.with.not(c.part)
 		}
 	}
-	c.live.or(c.with)
-	c.mendedOf(f, s)
-	c.with.not(c.mended)
-	c.stuck.or(c.with)
-	for pair, hosts := range c.e.kernels {
-		if pair.runs == s && !pair.newest.has(f.id) {
-			c.part.reset()
-			hosts.into(&c.part)
-			c.part.and(c.live)
-			c.memory.or(c.part)
+}
+
+// unsure counts the hosts that have what a vulnerability was in, without it, and of which it is not known what still runs old code.
+func (c *counting) unsure(f *flaw) int {
+	if c.e.unsure.empty() {
+		return 0
+	}
+	c.with.reset()
+	for i, s := range f.has {
+		name := [2]string{s.Ecosystem, s.Name}
+		if slices.ContainsFunc(f.has[:i], func(o *subject) bool { return o.Ecosystem == s.Ecosystem && o.Name == s.Name }) {
+			continue
+		}
+		for _, other := range c.e.byName[name] {
+			other.hosts.into(&c.with)
 		}
 	}
-	return true
+	c.part.reset()
+	c.e.unsure.into(&c.part)
+	c.with.and(c.part)
+	c.chosen.only(c.with)
+	for _, w := range []wide{c.live, c.stuck, c.memory, c.suppressed} {
+		c.with.not(w)
+	}
+	return c.with.count()
 }
 
 // mendedOf finds the hosts where updates that are not blocked take a version with a vulnerability to one without.
@@ -313,11 +354,11 @@ func (c *counting) describe(v *Vulnerability, by *fleet.Suppressed) {
 		worst.FixedIn = cmp.Or(worst.FixedIn, f.FixedIn)
 		worst.WontFix = worst.WontFix && f.WontFix
 	}
-	v.Fixable = worst.FixedIn != "" || v.Mendable > 0
-	if v.Mendable > 0 && worst.FixedIn == "" {
+	v.Fixable = worst.FixedIn != "" || v.Mendable > 0 || v.InMemory > 0
+	if v.Fixable && worst.FixedIn == "" {
 		worst.FixedIn, worst.WontFix = "an update", false
 	}
-	if v.Hosts == 0 && by != nil {
+	if v.Hosts == 0 && v.InMemory == 0 && by != nil {
 		v.Suppressed = by
 	}
 	worst.Suppressed = v.Suppressed
@@ -334,7 +375,7 @@ func (e *Exposure) Buckets(ctx context.Context) (map[fleet.Bucket]int, error) {
 	}
 	number := map[fleet.Bucket]int{fleet.ActNow: 0, fleet.ThisWindow: 0, fleet.Routine: 0, fleet.Track: 0}
 	for _, v := range all {
-		if v.Hosts > 0 {
+		if v.Hosts > 0 || v.InMemory > 0 {
 			number[v.Bucket]++
 		}
 	}

@@ -219,7 +219,7 @@ func (e *Exposure) join(s store.Surveyed) {
 	f := s.Facts
 	h := &host{
 		id: s.ID, stamp: s.Stamp, ecosystems: map[string]bool{},
-		facts: fleet.Host{Name: f.Name, OSID: f.OSID, OSVersion: f.OSVersion, Kernel: f.Kernel, Virtualisation: f.Virtualisation, Restart: fleet.Restart{Needed: f.Restart.Needed}},
+		facts: fleet.Host{Name: f.Name, OSID: f.OSID, OSVersion: f.OSVersion, Kernel: f.Kernel, Virtualisation: f.Virtualisation},
 	}
 	n := uint32(len(e.at)) //nolint:gosec // the number of hosts
 	if last := len(e.vacant) - 1; last >= 0 {
@@ -229,6 +229,46 @@ func (e *Exposure) join(s store.Surveyed) {
 		e.at = append(e.at, h)
 	}
 	e.hosts[s.ID] = n
+	e.services(n, f.Restart)
+}
+
+// services notes what services still run that is not on the disk any more.
+func (e *Exposure) services(n uint32, r fleet.Restart) {
+	unsure := r.Needed != fleet.Needed && r.Needed != fleet.NotNeeded || r.Because != ""
+	for _, service := range r.Services {
+		unsure = unsure || service.ReplacedUnknown != ""
+		for _, p := range service.Replaced {
+			if p.Ecosystem != "" {
+				e.runs(n, e.subject(advisory.SubjectOf(p.Was())), e.subject(advisory.SubjectOf(p.Package)), service.Name)
+			}
+		}
+	}
+	if unsure {
+		e.unsure.add(n)
+	}
+}
+
+// runs notes that a host runs a version that is not on its disk any more; without a service it is a kernel.
+func (e *Exposure) runs(n uint32, runs, disk *subject, service string) {
+	if runs == disk {
+		return
+	}
+	st := e.stale[[2]*subject{runs, disk}]
+	if st == nil {
+		st = &stale{runs: runs, disk: disk, kernel: service == ""}
+		e.stale[[2]*subject{runs, disk}] = st
+		runs.stale = append(runs.stale, st)
+	}
+	st.hosts.add(n)
+	h := e.at[n]
+	i := slices.IndexFunc(h.running, func(r running) bool { return r.stale == st })
+	if i < 0 {
+		h.running = append(h.running, running{stale: st})
+		i = len(h.running) - 1
+	}
+	if service != "" && !slices.Contains(h.running[i].services, service) {
+		h.running[i].services = append(h.running[i].services, service)
+	}
 }
 
 // leave takes a host out, with all that it has.
@@ -244,9 +284,10 @@ func (e *Exposure) leave(id fleet.HostID) {
 		o.hosts.remove(n)
 		o.blocked.remove(n)
 	}
-	for _, s := range e.kernels {
-		s.remove(n)
+	for _, r := range e.at[n].running {
+		r.hosts.remove(n)
 	}
+	e.unsure.remove(n)
 	delete(e.hosts, id)
 	e.at[n] = nil
 	e.vacant = append(e.vacant, n)
@@ -300,6 +341,8 @@ func (e *Exposure) subject(of advisory.Subject) *subject {
 	}
 	s := &subject{Subject: of}
 	e.subjects[of] = s
+	name := [2]string{of.Ecosystem, of.Name}
+	e.byName[name] = append(e.byName[name], s)
 	e.match(s)
 	return s
 }
@@ -333,25 +376,18 @@ func (e *Exposure) kernel(h *host, p *part) {
 		return
 	}
 	if advisory.Apart(h.facts, *p.kernel) == "" {
-		h.kernel.runs = p.subject
+		h.kernel = p.subject
 	}
-	if h.kernel.newest == nil || advisory.Older(h.kernel.newest.Subject, p.subject.Subject) {
-		h.kernel.newest = p.subject
+	if h.newest == nil || advisory.Older(h.newest.Subject, p.subject.Subject) {
+		h.newest = p.subject
 	}
 }
 
 // settle notes what all packages of a host together say.
 func (e *Exposure) settle(n uint32) {
-	h := e.at[n]
-	if h == nil || h.kernel.runs == nil || h.kernel.runs == h.kernel.newest {
-		return
+	if h := e.at[n]; h != nil && h.kernel != nil {
+		e.runs(n, h.kernel, h.newest, "")
 	}
-	s := e.kernels[h.kernel]
-	if s == nil {
-		s = &set{}
-		e.kernels[h.kernel] = s
-	}
-	s.add(n)
 }
 
 // learnOffer takes an update over, or what is said of it now: an agent that was brought up to date says more.
