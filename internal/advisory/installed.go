@@ -201,15 +201,10 @@ func (t *tally) memory() {
 const maxUnknown = 5
 
 func (t *tally) running(service string, r fleet.Replaced) {
-	was := SubjectOf(r.Was())
-	old, err := t.Match(was)
-	is, err2 := t.Match(SubjectOf(r.Package))
-	if err = errors.Join(err, err2); err != nil {
-		t.fail(err)
-		return
-	}
-	for _, f := range without(old.Flaws, is.Flaws) {
-		at := place{was, f.ID}
+	flaws, err := t.InMemory(r)
+	t.fail(err)
+	for _, f := range flaws {
+		at := place{SubjectOf(r.Was()), f.ID}
 		if t.rows[at] == nil {
 			t.add(at, f, r.Source, r.Name)
 			t.rows[at].Mend = fleet.MendByRestart
@@ -218,6 +213,16 @@ func (t *tally) running(service string, r fleet.Replaced) {
 			row.Services = append(row.Services, service)
 		}
 	}
+}
+
+// InMemory gives the flaws that a service still has of a package which was replaced under it: those of the version that it runs, which the installed one has not.
+func (m *Matcher) InMemory(r fleet.Replaced) ([]fleet.Flaw, error) {
+	was, err := m.Match(SubjectOf(r.Was()))
+	is, err2 := m.Match(SubjectOf(r.Package))
+	if err = errors.Join(err, err2); err != nil {
+		return nil, err
+	}
+	return without(was.Flaws, is.Flaws), nil
 }
 
 // finish says how urgent a flaw is, and what mends it.

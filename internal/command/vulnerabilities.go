@@ -91,7 +91,10 @@ func (p *Program) vulnerabilities(ctx context.Context, opt vulnerabilityOptions)
 	if err == nil && scan.Advisories.Vulnerable == nil {
 		return &fleet.Unknown{Because: "which flaws this machine has is not known: " + scan.Advisories.Unknown, Remedy: "`redflag advisories --help` says what can be imported"}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return verdict(scan, false)
 }
 
 // vulnerabilityList is what `redflag vulnerabilities --format json` prints: the contract of docs/json.md.

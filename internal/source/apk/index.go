@@ -123,22 +123,33 @@ func (i indexFile) read(m *machine.Machine) ([]*pkg, time.Time, error) {
 		return nil, time.Time{}, err
 	}
 	list, alpine, err := parseIndex(f)
+	of := ""
+	if alpine {
+		of = ecosystem(m, i.repository)
+	}
 	for _, p := range list {
-		p.from = i.repository
-		if alpine {
-			p.ecosystem = ecosystem(i.repository)
-		}
+		p.from, p.ecosystem = i.repository, of
 	}
 	return list, info.ModTime().UTC(), err
 }
 
 // branch is the release in the address of one of Alpine's repositories: https://dl-cdn.alpinelinux.org/alpine/v3.20/main, on whatever mirror.
-var branch = regexp.MustCompile(`/(v[0-9]+\.[0-9]+|edge)/(?:main|community|testing)/?$`)
+var (
+	branch = regexp.MustCompile(`/(v[0-9]+\.[0-9]+|edge|latest-stable)/(?:main|community|testing)/?$`)
+	stable = regexp.MustCompile(`^([0-9]+\.[0-9]+)\.[0-9]+$`)
+)
 
-// ecosystem names the release of Alpine that a repository is of, in OSV's words: Alpine:v3.20.
-func ecosystem(repository string) string {
-	if found := branch.FindStringSubmatch(repository); found != nil {
+// ecosystem names the release of Alpine that a repository is of, in OSV's words: Alpine:v3.20. Of what is called by no number, the machine's own version says it.
+func ecosystem(m *machine.Machine, repository string) string {
+	found := branch.FindStringSubmatch(repository)
+	switch {
+	case found == nil:
+		return ""
+	case found[1] != "latest-stable":
 		return "Alpine:" + found[1]
+	}
+	if release := stable.FindStringSubmatch(m.OSRelease()["VERSION_ID"]); release != nil {
+		return "Alpine:v" + release[1]
 	}
 	return ""
 }

@@ -59,6 +59,14 @@ func TestWhatIsInstalledIsOfTheReleaseThatOffersIt(t *testing.T) {
 			t.Errorf("%s is of %q, want %q", p.Name, p.Ecosystem, want[p.Name])
 		}
 	}
+	s.Write("/etc/os-release", "ID=alpine\nVERSION_ID=3.20.3\n")
+	for repository, want := range map[string]string{
+		"https://dl-cdn.alpinelinux.org/alpine/latest-stable/main": "Alpine:v3.20", "https://mirror.example/v3.19/community/": "Alpine:v3.19", "https://mine.example/v3.19/mine": "", "/srv/edge": "",
+	} {
+		if got := ecosystem(s.Machine(), repository); got != want {
+			t.Errorf("%s is of %q, want %q", repository, got, want)
+		}
+	}
 	offers, _, err := readIndexes(s.Machine())
 	if err != nil {
 		t.Fatal(err)
