@@ -62,7 +62,7 @@ func (a *API) importFeed(ctx context.Context, in *importInput) (server.ImportedF
 }
 
 func (a *API) importFrom(ctx context.Context, in *importInput, r *http.Request) (server.ImportedFeeds, error) {
-	if r.Header.Get("Content-Type") == "application/json" {
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
 		var at fetchFeed
 		if err := json.NewDecoder(io.LimitReader(r.Body, maxBody)).Decode(&at); err != nil {
 			return server.ImportedFeeds{}, huma.Error422UnprocessableEntity("the body is no {\"url\": …}; a feed goes as application/octet-stream")
