@@ -44,7 +44,7 @@ func newFleetServer(t *testing.T) *fleetServer {
 	if _, s.token, err = db.NewToken(t.Context(), store.Token{Seats: store.AnySeats, Labels: map[string]string{"env": "many"}, ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, s.key, err = db.NewKey(t.Context(), store.Key{Name: "test", Scope: access.ScopeWrite}, time.Now()); err != nil {
+	if _, s.key, err = db.NewKey(t.Context(), store.Key{Name: "test", Scope: access.ScopeAdmin}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	return s

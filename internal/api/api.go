@@ -219,16 +219,7 @@ func (a *API) routes() {
 	one(a, access.Operate, "DELETE /groups/{group}", "Forget a group", a.deleteGroup)
 	a.events()
 
-	list(a, access.Read, "GET /vulnerabilities", "Vulnerabilities over all hosts, what to do first first", a.vulnerabilities)
-	one(a, access.Read, "GET /vulnerabilities/{vulnerability}", "A vulnerability, with what has it and what mends it", a.vulnerability)
-	list(a, access.Read, "GET /vulnerabilities/{vulnerability}/hosts", "The hosts that have a vulnerability", a.vulnerabilityHosts)
-	one(a, access.Operate, "POST /vulnerabilities/{vulnerability}/mend", "Ask hosts to install exactly what mends a vulnerability: it is planned first, and waits for an approval", a.mend)
-	list(a, access.Read, "GET /suppressions", "Suppressions, also those that have run out", a.suppressions)
-	one(a, access.Operate, "POST /suppressions", "Decide that a vulnerability does not count, for a while", a.newSuppression)
-	one(a, access.Operate, "DELETE /suppressions/{suppression}", "Have a vulnerability count again", a.deleteSuppression)
-	one(a, access.Read, "GET /advisories", "Feeds of advisories: how old they are, whose, and what is not known", a.advisories)
-	a.importing()
-	one(a, access.Administer, "DELETE /advisories/{feed}", "Forget a feed of advisories", a.deleteFeed)
+	a.toPatchFirst()
 
 	list(a, access.Administer, "GET /deeds", "Who did what, the newest first", a.deeds)
 	list(a, access.Administer, "GET /tokens", "Enrolment tokens", a.tokens)

@@ -7,11 +7,26 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"redflag/internal/access"
 	"redflag/internal/exposure"
 	"redflag/internal/fleet"
 	"redflag/internal/server"
 	"redflag/internal/store"
 )
+
+// toPatchFirst adds the routes of what to patch first.
+func (a *API) toPatchFirst() {
+	list(a, access.Read, "GET /vulnerabilities", "Vulnerabilities over all hosts, what to do first first", a.vulnerabilities)
+	one(a, access.Read, "GET /vulnerabilities/{vulnerability}", "A vulnerability, with what has it and what mends it", a.vulnerability)
+	list(a, access.Read, "GET /vulnerabilities/{vulnerability}/hosts", "The hosts that have a vulnerability", a.vulnerabilityHosts)
+	one(a, access.Operate, "POST /vulnerabilities/{vulnerability}/mend", "Ask hosts to install exactly what mends a vulnerability: it is planned first, and waits for an approval", a.mend)
+	list(a, access.Read, "GET /suppressions", "Suppressions, also those that have run out", a.suppressions)
+	one(a, access.Operate, "POST /suppressions", "Decide that a vulnerability does not count, for a while", a.newSuppression)
+	one(a, access.Operate, "DELETE /suppressions/{suppression}", "Have a vulnerability count again", a.deleteSuppression)
+	one(a, access.Read, "GET /advisories", "Feeds of advisories: how old they are, whose, and what is not known", a.advisories)
+	a.importing()
+	one(a, access.Administer, "DELETE /advisories/{feed}", "Forget a feed of advisories", a.deleteFeed)
+}
 
 type vulnerabilitiesInput struct {
 	Paging

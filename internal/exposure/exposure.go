@@ -101,6 +101,7 @@ type subject struct {
 	flaws   []fleet.Flaw
 	index   map[string]int // of flaws, by name
 	buckets []fleet.Bucket // of flaws, where they are not suppressed
+	numbers []int          // of flaws: see flaw
 	unknown string         // why they say nothing
 	offers  []*offer       // the updates from it
 	stale   []*stale       // where it runs and is not on the disk any more
@@ -116,8 +117,10 @@ type offer struct {
 
 // flaw is a vulnerability with the versions that have it.
 type flaw struct {
-	id  string
-	has []*subject
+	id string
+	// number is its own, below the number of all.
+	number int
+	has    []*subject
 	// signals are what is known of it whatever the package.
 	exploited        *fleet.Exploited
 	epss, percentile float64
@@ -201,7 +204,7 @@ func (e *Exposure) Unknown(ctx context.Context) ([]string, error) {
 // match asks the feeds about a version. A feed that is damaged makes what it would have said of it unknown, and nothing else.
 func (e *Exposure) match(s *subject) {
 	verdict, err := e.matcher.Match(s.Subject)
-	s.flaws, s.unknown, s.index, s.buckets = verdict.Flaws, verdict.Unknown, nil, nil
+	s.flaws, s.unknown, s.index, s.buckets, s.numbers = verdict.Flaws, verdict.Unknown, nil, nil, nil
 	if err != nil {
 		s.unknown = fleet.Plain(err.Error())
 	}
@@ -218,12 +221,12 @@ func (e *Exposure) match(s *subject) {
 			if err := e.matcher.Enrich(&one); err != nil {
 				s.unknown = fleet.Plain(err.Error())
 			}
-			f = &flaw{id: id, exploited: one.Exploited, epss: one.EPSS, percentile: one.Percentile}
+			f = &flaw{id: id, number: len(e.flaws), exploited: one.Exploited, epss: one.EPSS, percentile: one.Percentile}
 			e.flaws[id] = f
 		}
 		f.has = append(f.has, s)
 		bucket, _ := advisory.Rank(f.flawOn(s), e.now())
-		s.buckets = append(s.buckets, bucket)
+		s.buckets, s.numbers = append(s.buckets, bucket), append(s.numbers, f.number)
 	}
 }
 

@@ -202,17 +202,16 @@ func (e *Exposure) vulnerable() []*subject {
 
 // bucketsOf counts the flaws of one host, each once.
 func (c *counting) bucketsOf(n uint32, vulnerable []*subject, number map[fleet.Bucket]int) {
-	counted := map[string]fleet.Bucket{}
+	counted := make([]fleet.Bucket, len(c.e.flaws)) // by the flaws' numbers
 	add := func(s *subject, i int) {
-		id, bucket := s.flaws[i].ID, s.buckets[i]
-		before, twice := counted[id]
+		before, bucket := counted[s.numbers[i]], s.buckets[i]
 		switch {
-		case len(c.rules) > 0 && c.suppressedOn(s.flaws[i], s, n) != nil, twice && before.Rank() <= bucket.Rank():
+		case len(c.rules) > 0 && c.suppressedOn(s.flaws[i], s, n) != nil, before != "" && before.Rank() <= bucket.Rank():
 			return
-		case twice:
+		case before != "":
 			number[before]--
 		}
-		counted[id] = bucket
+		counted[s.numbers[i]] = bucket
 		number[bucket]++
 	}
 	for _, s := range vulnerable {

@@ -119,11 +119,8 @@ func (f *filled) reads() map[string][]func() error {
 			func() error { _, _, e := f.AllOrders(f.ctx, OrderFilter{State: "failed"}, after(9, 9)); return e },
 			func() error { _, _, e := f.AllOrders(f.ctx, OrderFilter{State: "waiting"}, Page{}); return e },
 		},
-		"BriefOffers":   {func() error { _, e := f.BriefOffers(f.ctx, OfferFilter{Text: "o", Security: true}); return e }},
-		"OffersOf":      {func() error { _, e := f.OffersOf(f.ctx, []int64{f.offer}); return e }},
 		"Host":          {func() error { _, e := f.Host(f.ctx, f.host); return e }},
 		"Known":         {func() error { _, e := f.Known(f.ctx, f.host); return e }},
-		"CountHosts":    {func() error { _, e := f.CountHosts(f.ctx); return e }},
 		"Findings":      {func() error { _, e := f.Findings(f.ctx, f.host); return e }},
 		"Packages":      {func() error { _, e := f.Packages(f.ctx, f.host); return e }},
 		"Containers":    {func() error { _, e := f.Containers(f.ctx, f.host); return e }},
@@ -164,6 +161,8 @@ func (f *filled) surveys(labels LabelQuery) map[string][]func() error {
 		"PackagesByID": {
 			func() error { _, e := f.PackagesByID(f.ctx, nil); return e }, func() error { _, e := f.PackagesByID(f.ctx, []int64{1}); return e },
 		},
+		"BriefOffers":  {func() error { _, e := f.BriefOffers(f.ctx, OfferFilter{Text: "o", Security: true}); return e }},
+		"OffersOf":     {func() error { _, e := f.OffersOf(f.ctx, []int64{f.offer}); return e }},
 		"OffersByID":   {func() error { _, e := f.OffersByID(f.ctx, nil); return e }},
 		"Blocks":       {func() error { _, e := f.Blocks(f.ctx, []int64{f.offer}, []fleet.HostID{f.host}); return e }},
 		"HostIDs":      {func() error { _, e := f.HostIDs(f.ctx, labels); return e }},
@@ -221,6 +220,7 @@ func (f *filled) more() map[string]func() error {
 		"LastSeenBetween": func() error { _, e := f.LastSeenBetween(f.ctx, noon, noon.Add(time.Hour)); return e },
 		"HostUpdates":     func() error { _, e := f.HostUpdates(f.ctx, f.host); return e },
 		"WaitingHosts":    func() error { _, e := f.WaitingHosts(f.ctx); return e },
+		"CountHosts":      func() error { _, e := f.CountHosts(f.ctx); return e },
 		"Summary":         func() error { _, e := f.Summary(f.ctx, noon, noon); return e },
 		"Trend":           func() error { _, e := f.Trend(f.ctx, noon); return e },
 		"Deeds": func() error {
@@ -232,15 +232,35 @@ func (f *filled) more() map[string]func() error {
 	}
 }
 
+// missing is good where an error says that something is not there.
+func missing(err, kind error) error {
+	if errors.Is(err, kind) {
+		return nil
+	}
+	return errors.Join(errors.New("it should not be there"), err)
+}
+
+// advisoryWrites are what changes what is known of advisories.
+func (f *filled) advisoryWrites() map[string]func() error {
+	return map[string]func() error{
+		"FirstSeen": func() error { _, e := f.FirstSeen(f.ctx, []string{"CVE-2026-0001"}, noon); return e },
+		"NewSuppression": func() error {
+			_, e := f.NewSuppression(f.ctx, Suppression{ID: "CVE-2026-0001", Group: 1, Status: "accepted", Owner: "o", Reason: "r", Until: noon}, noon)
+			return missing(e, ErrNoGroup)
+		},
+		"DeleteSuppression": func() error { _, e := f.DeleteSuppression(f.ctx, 1); return missing(e, ErrNoSuppression) },
+		"SaveFeed":          func() error { return f.SaveFeed(f.ctx, Feed{Name: "n"}, "", strings.NewReader("x"), noon) },
+		"ReadFeed":          func() error { return missing(f.ReadFeed(f.ctx, Feed{Digest: "x"}, io.Discard), ErrOtherFeed) },
+		"CheckedFeed":       func() error { return f.CheckedFeed(f.ctx, "kev", noon.Add(time.Hour)) },
+		"DeleteFeed":        func() error { return missing(f.DeleteFeed(f.ctx, "none"), ErrNoFeed) },
+		"NoteFeed":          func() error { return f.NoteFeed(f.ctx, FeedError{Address: "https://a", Error: "away", At: noon}) },
+		"TidyFeeds":         func() error { return f.TidyFeeds(f.ctx, noon.AddDate(0, 0, 7)) },
+	}
+}
+
 // writes are what changes the store.
 func (f *filled) writes() map[string]func() error {
-	missing := func(err, kind error) error {
-		if errors.Is(err, kind) {
-			return nil
-		}
-		return errors.Join(errors.New("it should not be there"), err)
-	}
-	return map[string]func() error{
+	all := map[string]func() error{
 		"NewToken":    func() error { _, _, e := f.NewToken(f.ctx, Token{Seats: 1}); return e },
 		"DeleteToken": func() error { return f.DeleteToken(f.ctx, f.token.ID) },
 		"Enroll":      func() error { _, e := f.Enroll(f.ctx, wire.Enroll{Token: "x"}, "", noon); return missing(e, ErrToken) },
@@ -290,35 +310,25 @@ func (f *filled) writes() map[string]func() error {
 		"Note": func() error {
 			return f.Note(f.ctx, Deed{At: noon, Who: "anna", What: "x", About: strings.Repeat("y", 9000)})
 		},
-		"SaveTrend":   func() error { return f.SaveTrend(f.ctx, noon, noon) },
-		"NewKey":      func() error { _, _, e := f.NewKey(f.ctx, Key{Name: "k", Scope: access.ScopeRead}, noon); return e },
-		"KeyBySecret": func() error { _, e := f.KeyBySecret(f.ctx, "x", noon); return missing(e, ErrNoKey) },
-		"DeleteKey":   func() error { return f.DeleteKey(f.ctx, f.key.ID) },
-		"NewGroup":    func() error { _, e := f.NewGroup(f.ctx, "g", "env", noon); return e },
-		"SetGroup":    func() error { return missing(f.SetGroup(f.ctx, 1, "g", "env"), ErrNoGroup) },
-		"DeleteGroup": func() error { return f.DeleteGroup(f.ctx, f.group.ID) },
-		"SetLabels":   func() error { return f.SetLabels(f.ctx, f.host, map[string]string{"a": "b"}) },
-		"Setting":     func() error { _, e := f.Setting(f.ctx, "s", func() ([]byte, error) { return nil, nil }); return e },
-		"SaveSetting": func() error { return f.SaveSetting(f.ctx, "s", []byte("x")) },
-		"Lease":       func() error { _, e := f.Lease(f.ctx, "l", "me", noon, noon); return e },
-		"FirstSeen":   func() error { _, e := f.FirstSeen(f.ctx, []string{"CVE-2026-0001"}, noon); return e },
-		"NewSuppression": func() error {
-			_, e := f.NewSuppression(f.ctx, Suppression{ID: "CVE-2026-0001", Group: 1, Status: "accepted", Owner: "o", Reason: "r", Until: noon}, noon)
-			return missing(e, ErrNoGroup)
-		},
-		"DeleteSuppression": func() error { _, e := f.DeleteSuppression(f.ctx, 1); return missing(e, ErrNoSuppression) },
-		"SaveFeed":          func() error { return f.SaveFeed(f.ctx, Feed{Name: "n"}, "", strings.NewReader("x"), noon) },
-		"ReadFeed":          func() error { return missing(f.ReadFeed(f.ctx, Feed{Digest: "x"}, io.Discard), ErrOtherFeed) },
-		"CheckedFeed":       func() error { return f.CheckedFeed(f.ctx, "kev", noon.Add(time.Hour)) },
-		"DeleteFeed":        func() error { return missing(f.DeleteFeed(f.ctx, "none"), ErrNoFeed) },
-		"NoteFeed":          func() error { return f.NoteFeed(f.ctx, FeedError{Address: "https://a", Error: "away", At: noon}) },
-		"TidyFeeds":         func() error { return f.TidyFeeds(f.ctx, noon.AddDate(0, 0, 7)) },
-		"Notify":            func() error { return f.Notify(f.ctx, "x") },
-		"Tidy":              func() error { return f.Tidy(f.ctx, time.Hour, noon) },
-		"TidyPackages":      func() error { return f.TidyPackages(f.ctx) },
-		"Restore":           func() error { return missing(f.Restore(f.ctx, strings.NewReader("")), ErrNotEmpty) },
-		"Forget":            func() error { return missing(f.Forget(f.ctx, 1), ErrNoHost) },
+		"SaveTrend":    func() error { return f.SaveTrend(f.ctx, noon, noon) },
+		"NewKey":       func() error { _, _, e := f.NewKey(f.ctx, Key{Name: "k", Scope: access.ScopeRead}, noon); return e },
+		"KeyBySecret":  func() error { _, e := f.KeyBySecret(f.ctx, "x", noon); return missing(e, ErrNoKey) },
+		"DeleteKey":    func() error { return f.DeleteKey(f.ctx, f.key.ID) },
+		"NewGroup":     func() error { _, e := f.NewGroup(f.ctx, "g", "env", noon); return e },
+		"SetGroup":     func() error { return missing(f.SetGroup(f.ctx, 1, "g", "env"), ErrNoGroup) },
+		"DeleteGroup":  func() error { return f.DeleteGroup(f.ctx, f.group.ID) },
+		"SetLabels":    func() error { return f.SetLabels(f.ctx, f.host, map[string]string{"a": "b"}) },
+		"Setting":      func() error { _, e := f.Setting(f.ctx, "s", func() ([]byte, error) { return nil, nil }); return e },
+		"SaveSetting":  func() error { return f.SaveSetting(f.ctx, "s", []byte("x")) },
+		"Lease":        func() error { _, e := f.Lease(f.ctx, "l", "me", noon, noon); return e },
+		"Notify":       func() error { return f.Notify(f.ctx, "x") },
+		"Tidy":         func() error { return f.Tidy(f.ctx, time.Hour, noon) },
+		"TidyPackages": func() error { return f.TidyPackages(f.ctx) },
+		"Restore":      func() error { return missing(f.Restore(f.ctx, strings.NewReader("")), ErrNotEmpty) },
+		"Forget":       func() error { return missing(f.Forget(f.ctx, 1), ErrNoHost) },
 	}
+	maps.Copy(all, f.advisoryWrites())
+	return all
 }
 
 // elsewhere are tried by tests of their own.

@@ -68,7 +68,7 @@ func newHost(n int, since time.Time) *host {
 // pack is a package in a revision: the first is what hosts begin with, the second is on offer.
 func (h *host) pack(i, revision int) fleet.Package {
 	name, source := packageName(i)
-	return fleet.Package{Source: "apt", Name: name, Arch: "amd64", From: source, Version: fmt.Sprintf("%d.%d.%d-%d+deb%du%d", i%9, i%23, i%11, 1+i%4, 11+h.release, revision)}
+	return fleet.Package{Source: "apt", Name: name, Arch: "amd64", From: source, Version: fmt.Sprintf("%d.%d.%d-%d+deb%du%d", i%9, i%23, i%11, 1+i%4, 11+h.release, revision), Ecosystem: fmt.Sprintf("Debian:%d", 11+h.release)}
 }
 
 // stems and endings make names such as packages have.
@@ -132,6 +132,7 @@ func (h *host) apt(now time.Time) fleet.Finding {
 		if u.Security {
 			u.Origin = "Debian-Security/stable-security"
 		}
+		u.Build = &fleet.Build{Ecosystem: p.Ecosystem, Package: p.From, From: u.From, To: u.To}
 		f.Updates = append(f.Updates, u)
 	}
 	slices.SortFunc(f.Updates, func(a, b fleet.Update) int { return cmp.Compare(a.Name, b.Name) })

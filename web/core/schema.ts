@@ -2369,6 +2369,18 @@ export interface components {
             if_needed?: boolean;
         };
         Repair: Record<string, never>;
+        Replaced: {
+            arch: string;
+            before: string;
+            ecosystem?: string;
+            module?: string;
+            name: string;
+            source: string;
+            source_before?: string;
+            source_package?: string;
+            source_version?: string;
+            version: string;
+        };
         Restart: {
             because: string;
             needed: string;
@@ -2445,6 +2457,10 @@ export interface components {
             kind: string;
             name: string;
             pids: number[];
+            replaced?: components["schemas"]["Replaced"][];
+            replaced_unknown?: string;
+            /** Format: date-time */
+            started_at?: string;
         };
         SetTOTPInputBody: {
             /** @description What the authenticator shows now. */

@@ -18,6 +18,7 @@ import (
 
 // Source is dnf 4, which is yum's name too from RHEL 8 on. It implements source.Installer, source.Refresher, source.Lister, source.Holder and source.Repairer.
 type Source struct {
+	rpm.Recorder
 	// LockWait is how long an installation waits for another program that is at work on the packages; 0 means five minutes.
 	LockWait time.Duration
 }

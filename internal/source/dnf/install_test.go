@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"redflag/internal/fleet"
+	"redflag/internal/source"
 	"redflag/internal/source/sourcetest"
 )
 
@@ -42,6 +43,14 @@ func TestEverythingIsInstalledAsPlannedAndUndone(t *testing.T) {
 	}
 	if again := l.Plan(s, fleet.Selection{All: true}); len(again.Changes) != 0 {
 		t.Errorf("it would go on: %v", again.Changes)
+	}
+	owners, err := s.Owners(t.Context(), l.Machine(), []string{"/etc/toy.conf", "/etc/none"})
+	conf := source.Owner{Name: "toy-conf", Arch: "noarch"}
+	if err != nil || len(owners) != 1 || owners["/etc/toy.conf"] != conf {
+		t.Errorf("%v, %v", owners, err)
+	}
+	if u, err := s.Upgrades(t.Context(), l.Machine(), []source.Owner{conf}); err != nil || len(u) != 1 || u[0].From != "1.0-1.el9" || u[0].To != "2.0-1.el9" {
+		t.Errorf("%+v, %v", u, err)
 	}
 	l.Sh("rm /srv/toys/base/*.rpm && rm -r /srv/toys/base/repodata && createrepo_c -q /srv/toys/base && rm -rf /var/cache/dnf/*/packages") // the old versions are nowhere but here
 	refresh(l)

@@ -22,6 +22,7 @@ import (
 
 // Source is dnf 5. It implements source.Installer, source.Refresher, source.Lister, source.Holder and source.Repairer.
 type Source struct {
+	rpm.Recorder
 	// LockWait is how long an installation waits for another program that is at work on the packages; 0 means five minutes.
 	LockWait time.Duration
 }
