@@ -31,7 +31,7 @@ export function percent(share: number): string {
 }
 
 // epssText says how probable it is that something is exploited within 30 days, by FIRST; empty where that is not known.
-export const epssText = (f: { epss?: number; epss_percentile?: number }) => (f.epss_percentile ? `EPSS ${percent(f.epss ?? 0)}, higher than ${percent(f.epss_percentile)} of all` : '')
+export const epssText = (f: { epss?: number; epss_percentile?: number }) => (f.epss_percentile ? `EPSS ${percent(f.epss ?? 0)}, above ${percent(f.epss_percentile)} of all` : '')
 
 // dayOf writes a day, which is none of anybody's clock.
 export const dayOf = (when: string) => when.slice(0, 10)

@@ -53,6 +53,9 @@ export async function whatToPatchFirst({ page, site, step, look, control, data }
     const row = page.getByRole('table', { name: 'Updates' }).getByRole('row').nth(1)
     await row.getByRole('link', { name: 'CVE-2023-38545' }).waitFor()
     assert.match(await row.innerText(), /curl[^]*act now[^]*is exploited/)
+    const host = (await (await page.request.get(`${site}/api/v1/hosts?q=db1`)).json()).items[0].id
+    await page.goto(`${site}/hosts/${host}`)
+    await page.getByRole('row').filter({ hasText: 'act now' }).getByRole('link', { name: 'CVE-2023-38545' }).waitFor()
     await page.goto(`${site}/`)
     await page.getByRole('heading', { name: 'Act now' }).waitFor()
     await page.getByRole('link', { name: /CVE-2023-38545/ }).click()
