@@ -64,5 +64,6 @@ export const scopeText = (s: Suppression) => [s.package ? `package ${s.package}`
 
 // kindText says what a feed is good for.
 export const kindText: Record<string, string> = {
-  osv: 'what is affected', 'debian-tracker': 'what is affected, and what has no fix', kev: 'what is exploited', epss: 'how probable that is', eol: 'until when releases are supported',
+  osv: 'what is affected', 'debian-tracker': 'what is affected, and what has no fix', 'alpine-secdb': 'what mended what', 'arch-tracker': 'what is affected', kev: 'what is exploited', epss: 'how probable that is',
+  eol: 'until when releases are supported', endoflife: 'until when releases are supported',
 }
