@@ -108,7 +108,7 @@ func (s *stage) join() error {
 	}
 	s.view = agent.View{
 		Host: model.Host{
-			Name: "web1", OS: "Debian GNU/Linux 12 (bookworm)",
+			Name: "web1", OS: "Debian GNU/Linux 10 (buster)", OSID: "debian", OSVersion: "10",
 			Policy: &model.Policy{Allow: model.AllowReport, Only: []string{}, Never: []string{hostile}, Because: "line 3: there is no setting \"alow\""},
 		},
 		Packages: []model.Package{{Source: "apt", Name: "curl", Arch: "amd64", Version: "7.88.1-10"}}, Containers: []model.Container{},

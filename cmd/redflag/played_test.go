@@ -264,18 +264,22 @@ func playedHost(name string, goOn <-chan struct{}) *played {
 	return p
 }
 
-// found is what a look finds: the updates, or none any more, and what is installed.
+// found is what a look finds: the updates, or none any more, what is installed, and what still runs.
 func (p *played) found(pending bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := model.Finding{Source: "apt", State: model.OK, ScannedAt: time.Now(), Checks: []model.Check{}, Updates: []model.Update{}}
 	p.view.Packages = stays()
+	p.view.Host.Restart = aptPlan().Restart
 	for _, c := range security() {
 		b := model.Build{Ecosystem: "Debian:12", Package: cmp.Or(builtFrom[c.Name], c.Name), From: c.From, To: c.To}
 		has := model.Package{Source: "apt", Name: c.Name, Arch: c.Arch, Version: c.To, From: builtFrom[c.Name], Ecosystem: b.Ecosystem}
 		if pending {
 			has.Version = c.From
 			f.Updates = append(f.Updates, model.Update{Source: "apt", Name: c.Name, Arch: c.Arch, From: c.From, To: c.To, Security: true, Build: &b})
+		} else { // its service still runs what was replaced
+			ssh := &p.view.Host.Restart.Services[0]
+			ssh.Replaced = append(ssh.Replaced, model.Replaced{Package: has, Before: c.From})
 		}
 		p.view.Packages = append(p.view.Packages, has)
 	}

@@ -134,7 +134,17 @@ func (a *API) hostFindings(ctx context.Context, in *OfHost) ([]fleet.Finding, er
 	if err := a.there(ctx, in.id()); err != nil {
 		return nil, err
 	}
-	return a.cfg.Store.Findings(ctx, in.id())
+	list, err := a.cfg.Store.Findings(ctx, in.id())
+	if err != nil {
+		return nil, err
+	}
+	var updates []*fleet.Update
+	for i := range list {
+		for j := range list[i].Updates {
+			updates = append(updates, &list[i].Updates[j])
+		}
+	}
+	return list, a.cfg.Server.Exposure().AdviseHost(ctx, in.id(), updates)
 }
 
 type hostListInput struct {

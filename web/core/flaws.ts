@@ -31,7 +31,7 @@ export function percent(share: number): string {
 }
 
 // epssText says how probable it is that something is exploited within 30 days, by FIRST; empty where that is not known.
-export const epssText = (f: { epss?: number; epss_percentile?: number }) => (f.epss_percentile ? `EPSS ${percent(f.epss ?? 0)}, higher than ${percent(f.epss_percentile)} of all` : '')
+export const epssText = (f: { epss?: number; epss_percentile?: number }) => (f.epss_percentile ? `EPSS ${percent(f.epss ?? 0)}, above ${percent(f.epss_percentile)} of all` : '')
 
 // dayOf writes a day, which is none of anybody's clock.
 export const dayOf = (when: string) => when.slice(0, 10)
@@ -64,5 +64,6 @@ export const scopeText = (s: Suppression) => [s.package ? `package ${s.package}`
 
 // kindText says what a feed is good for.
 export const kindText: Record<string, string> = {
-  osv: 'what is affected', 'debian-tracker': 'what is affected, and what has no fix', kev: 'what is exploited', epss: 'how probable that is', eol: 'until when releases are supported',
+  osv: 'what is affected', 'debian-tracker': 'what is affected, and what has no fix', 'alpine-secdb': 'what mended what', 'arch-tracker': 'what is affected', kev: 'what is exploited', epss: 'how probable that is',
+  eol: 'until when releases are supported', endoflife: 'until when releases are supported',
 }

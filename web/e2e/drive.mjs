@@ -435,7 +435,7 @@ await step('by the keyboard alone: choose hosts, plan, approve, and read what ca
 })
 
 await step('everything that can be clicked is reached by the keyboard', async () => {
-  for (const path of ['/', '/hosts', '/updates', `/rollouts/${rollout}`, '/settings?tab=users']) {
+  for (const path of ['/', '/hosts', '/updates', '/vulnerabilities', `/rollouts/${rollout}`, '/settings?tab=users']) {
     await owner.goto(new URL(path, owner.url()).href)
     await owner.locator('main h1').first().waitFor()
     await owner.waitForLoadState('networkidle')

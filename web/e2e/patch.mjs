@@ -1,5 +1,6 @@
 // What to patch first: from a feed to the one job that mends what is exploited.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 
 // whatToPatchFirst is a story on a page that is signed in, and has played hosts. It gives the addresses that every test of all pages is to look at too.
 export async function whatToPatchFirst({ page, site, step, look, control, data }) {
@@ -52,6 +53,9 @@ export async function whatToPatchFirst({ page, site, step, look, control, data }
     const row = page.getByRole('table', { name: 'Updates' }).getByRole('row').nth(1)
     await row.getByRole('link', { name: 'CVE-2023-38545' }).waitFor()
     assert.match(await row.innerText(), /curl[^]*act now[^]*is exploited/)
+    const host = (await (await page.request.get(`${site}/api/v1/hosts?q=db1`)).json()).items[0].id
+    await page.goto(`${site}/hosts/${host}`)
+    await page.getByRole('row').filter({ hasText: 'act now' }).getByRole('link', { name: 'CVE-2023-38545' }).waitFor()
     await page.goto(`${site}/`)
     await page.getByRole('heading', { name: 'Act now' }).waitFor()
     await page.getByRole('link', { name: /CVE-2023-38545/ }).click()
@@ -111,9 +115,25 @@ export async function whatToPatchFirst({ page, site, step, look, control, data }
     await page.getByRole('button', { name: 'Approve for 1 host…' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Approve for 1 host' }).click()
     await page.locator('.legend').getByText('done, verified').waitFor()
+  })
+
+  await step('what is mended on disk and still runs is told, and a restart ends that', async () => {
     await page.goto(`${site}/vulnerabilities/CVE-2023-38545`)
-    await page.getByRole('table', { name: 'Hosts that have it' }).getByRole('link', { name: 'db1' }).waitFor()
-    assert.equal(await page.getByRole('table', { name: 'Hosts that have it' }).getByRole('link', { name: 'web2' }).count(), 0)
+    const row = page.getByRole('table', { name: 'Hosts that have it' }).getByRole('row').filter({ hasText: 'web2' })
+    await row.getByText('still in memory').waitFor()
+    assert.match(await row.innerText(), /ssh\.service/)
+    await page.getByRole('button', { name: 'Restart what runs it…' }).click()
+    await page.getByRole('dialog', { name: 'Restart services of web2?' }).getByRole('button', { name: 'Restart', exact: true }).click()
+    await page.getByRole('heading', { name: 'Restart services on 1 host' }).waitFor()
+  })
+
+  await step('a release that nobody cares for any more is told, and its hosts are found', async () => {
+    assert.ok((await send(readFileSync(`${data}/distro-info/debian.csv`), 'debian.csv')).ok())
+    await page.goto(`${site}/hosts?support=ended`)
+    await page.getByText('1 in all').waitFor()
+    await page.getByText('out of support', { exact: true }).waitFor()
+    await page.getByRole('link', { name: 'web1' }).click()
+    await page.getByText(/Out of support/).waitFor()
   })
 
   const host = (await (await page.request.get(`${site}/api/v1/hosts?q=db1`)).json()).items[0].id

@@ -59,7 +59,12 @@ function FeedRow({ of: f, remove }: { of: Feed; remove?: () => void }) {
       <td>
         {f.stale ? <State of="unknown">old</State> : <State of="current">current</State>}{' '}
         <small>
-          as of <Time at={f.as_of} />, {f.checked_at ? <>asked for anew <Time at={f.checked_at} /></> : <>imported <Time at={f.imported_at} /></>}
+          as of <Time at={f.as_of} />, imported <Time at={f.imported_at} />
+          {f.checked_at && f.checked_at > f.imported_at && (
+            <>
+              , nothing newer <Time at={f.checked_at} />
+            </>
+          )}
         </small>
         {f.error && (
           <small className="line">
@@ -89,7 +94,7 @@ function Import() {
   }
   return (
     <form onSubmit={submit}>
-      <Field label="Import a feed" hint="OSV’s archive of a distribution, the Debian tracker’s JSON, CISA’s KEV, FIRST’s EPSS, lists of distro-info-data, or a bundle of redflag advisories export">
+      <Field label="Import a feed" hint="OSV’s archive of a distribution; the tracker of Debian, Alpine or Arch; CISA’s KEV; FIRST’s EPSS; dates of support; or a bundle of redflag advisories export">
         {(id) => <input id={id} name="feed" type="file" required />}
       </Field>
       <label className="tick">
