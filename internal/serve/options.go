@@ -54,9 +54,9 @@ type Options struct {
 	// SharedRegistries are asked by the server for all hosts; nil means the well-known public ones.
 	SharedRegistries []string
 	// Feeds are the addresses that are asked for feeds of advisories; without any nobody is asked.
-	Feeds []string
-	Version          string
-	Log              *slog.Logger
+	Feeds   []string
+	Version string
+	Log     *slog.Logger
 }
 
 // databaseFile is the embedded database in the data folder.
