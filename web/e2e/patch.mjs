@@ -100,7 +100,6 @@ export async function whatToPatchFirst({ page, site, step, look, control, data }
     await page.getByText('no proxy speaks SOCKS here').first().waitFor({ state: 'hidden' })
   })
 
-  let rollout
   await step('from a vulnerability to its hosts, and to the one job that mends it', async () => {
     const hosts = page.getByRole('table', { name: 'Hosts that have it' })
     await hosts.getByRole('link', { name: 'web2' }).waitFor()
@@ -111,7 +110,6 @@ export async function whatToPatchFirst({ page, site, step, look, control, data }
     await look('mend')
     await page.getByRole('dialog').getByRole('button', { name: 'Make the plan' }).click()
     await page.getByRole('heading', { name: 'Update curl on 1 host' }).waitFor()
-    rollout = new URL(page.url()).pathname
     await page.getByRole('button', { name: 'Approve for 1 host…' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Approve for 1 host' }).click()
     await page.locator('.legend').getByText('done, verified').waitFor()
@@ -137,7 +135,7 @@ export async function whatToPatchFirst({ page, site, step, look, control, data }
   })
 
   const host = (await (await page.request.get(`${site}/api/v1/hosts?q=db1`)).json()).items[0].id
-  return ['/vulnerabilities', '/vulnerabilities/CVE-2023-38545', `/hosts/${host}?tab=vulnerabilities`, '/updates?sort=priority', '/settings?tab=advisories', rollout]
+  return ['/vulnerabilities', '/vulnerabilities/CVE-2023-38545', `/hosts/${host}?tab=vulnerabilities`, '/settings?tab=advisories']
 }
 
 // seesOnly is what a viewer has of it: all of the knowledge, and nothing to do.
