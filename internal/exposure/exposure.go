@@ -196,7 +196,7 @@ func (e *Exposure) Unknown(ctx context.Context) ([]string, error) {
 	}
 	words := e.advisor(nil).Lacks(slices.Sorted(maps.Keys(ecosystems)))
 	if silent > 0 {
-		words = append(words, fmt.Sprintf("of %d hosts it is not known from where their packages come", silent))
+		words = append(words, fmt.Sprintf("from where packages come is not known, on hosts: %d", silent))
 	}
 	return append([]string{}, words...), nil
 }

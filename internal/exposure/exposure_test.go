@@ -231,7 +231,7 @@ func TestWhatIsNotKnownIsToldAndNeverNotVulnerable(t *testing.T) {
 		}
 	}
 	words, err := l.Unknown(t.Context())
-	if text := strings.Join(words, "; "); err != nil || !strings.Contains(text, "of 1 hosts it is not known") || !strings.Contains(text, "Fedora:40") || !strings.Contains(text, "exploited is not known") {
+	if text := strings.Join(words, "; "); err != nil || !strings.Contains(text, "from where packages come is not known, on hosts: 1") || !strings.Contains(text, "Fedora:40") || !strings.Contains(text, "exploited is not known") {
 		t.Errorf("%q, %v", words, err)
 	}
 	// It is brought up to date, and says more.

@@ -90,7 +90,7 @@ function Hold({ host, update: u }: { host: Host; update: Update }) {
 }
 
 // holds are the sources that can keep an update back.
-const holds = ['apt']
+const holds = ['apk', 'apt', 'brew', 'chocolatey', 'dnf', 'dnf5', 'flatpak', 'pacman', 'pkg', 'snap', 'windowsupdate', 'winget', 'zypper']
 
 function Source({ finding: f, host, chosen }: { finding: Finding; host: Host; chosen?: Chosen<Update> }) {
   const updates = [...f.updates].sort(byPriority)

@@ -1,3 +1,4 @@
+import { useInfiniteQuery } from '@tanstack/react-query'
 import { number, plain, short } from '../../core/format.ts'
 import type { Filter } from '../../core/queries.ts'
 import type { Caller, Offer } from '../../core/types.ts'
@@ -6,7 +7,7 @@ import { Choice, Export, Empty, Marks, Search, Step, Time, Title, useTitle } fro
 import { Bar, useChosen } from '../components/choose.tsx'
 import { Advised } from '../components/flaws.tsx'
 import { type Column, List } from '../components/list.tsx'
-import { Link, useLocation } from '../router.tsx'
+import { Link, useLocation, useParam } from '../router.tsx'
 import { may } from '../who.ts'
 import { filterOf } from './filters.ts'
 import { Grouped } from './groups.tsx'
@@ -50,6 +51,15 @@ export function Updates({ me }: { me: Caller }) {
 const offerID = (o: Offer) => String(o.id)
 const offerName = (o: Offer) => `${plain(o.update.name)} ${plain(short(o.update.to, o.update.to_version))}`
 
+// Sources chooses one of those that have updates.
+function Sources() {
+  const [chosen] = useParam('source')
+  const { data } = useInfiniteQuery(ask.offerGroups({ by: 'source' }))
+  const names = new Set((data?.pages ?? []).flatMap((p) => (p.items ?? []).map((g) => g.name)))
+  if (chosen) names.add(chosen)
+  return <Choice name="source" label="Source" choices={[['', 'Every source'], ...[...names].sort().map((n): [string, string] => [n, plain(n)])]} />
+}
+
 function Flat({ filter, filtered, me }: { filter: Filter; filtered: boolean; me: Caller }) {
   const chosen = useChosen<Offer>()
   const choose = may(me, 'operate') ? { chosen, name: offerName } : undefined
@@ -58,7 +68,7 @@ function Flat({ filter, filtered, me }: { filter: Filter; filtered: boolean; me:
       <div className="filters">
         <Search name="q" label="Search updates by name" placeholder="Name" />
         <Choice name="security" label="Security" choices={[['', 'All'], ['true', 'Security']]} />
-        <Choice name="source" label="Source" choices={[['', 'Every source'], ['apt', 'apt'], ['docker', 'docker'], ['podman', 'podman']]} />
+        <Sources />
         <Choice name="blocked" label="Blocked" choices={[['', 'Any'], ['true', 'Blocked']]} />
       </div>
       <List label="Updates" asked={ask.updates(filter)} columns={columns} id={offerID} choose={choose} empty={<Empty>{filtered ? 'No update is like that.' : 'No updates are pending on any host that is known.'}</Empty>} />
