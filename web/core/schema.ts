@@ -1653,6 +1653,7 @@ export interface components {
             exploited?: components["schemas"]["Exploited"];
             fixed_in?: string;
             id: string;
+            packages?: string[];
             remark?: string;
             severity?: string;
             severity_by?: string;
