@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -55,7 +56,7 @@ func TestAFleetsVulnerabilitiesAreCountedAndWhatToDoFirstStandsFirst(t *testing.
 		if len(on) != 3 || i < 0 || on[i].Update == nil || on[i].Update.Blocked != fleet.Held || on[i].HostName != "b" {
 			t.Errorf("%+v", on)
 		}
-		names, err := l.Mending(t.Context(), "CVE-2026-0001", nil)
+		names, err := l.Mending(t.Context(), "CVE-2026-0001", nil, false)
 		if err != nil || len(names) != 1 || !slices.Equal(names[a], []string{"curl", "openssl"}) {
 			t.Errorf("what mends it: %v, %v", names, err)
 		}
@@ -109,6 +110,12 @@ func TestASuppressionHoldsForItsGroupAndComesBackByItself(t *testing.T) {
 	if v := l.one("CVE-2026-0001", Filter{}); v.Hosts != 1 || v.SuppressedHosts != 1 || v.Suppressed != nil || v.Bucket != fleet.ThisWindow {
 		t.Errorf("on one host of two: %+v", v)
 	}
+	if names, err := l.Mending(t.Context(), "CVE-2026-0001", nil, false); err != nil || len(names) != 1 || names[a] == nil {
+		t.Errorf("mended wherever it counts: %v, %v", names, err)
+	}
+	if names, err := l.Mending(t.Context(), "CVE-2026-0001", []fleet.HostID{b}, true); err != nil || names[b] == nil {
+		t.Errorf("mended where somebody says so: %v, %v", names, err)
+	}
 	suppress(0, noon.Truncate(24*time.Hour))
 	yes, no := true, false
 	if v := l.one("CVE-2026-0001", Filter{}); v.Hosts != 0 || v.SuppressedHosts != 2 || v.Suppressed == nil || v.Suppressed.Owner != "ada" || v.Bucket != fleet.Track {
@@ -119,6 +126,9 @@ func TestASuppressionHoldsForItsGroupAndComesBackByItself(t *testing.T) {
 	}
 	if v := l.one("CVE-2026-0001", Filter{Suppressed: &yes}); v.ID == "" {
 		t.Error("what is suppressed is not listed as that")
+	}
+	if _, err := l.Mending(t.Context(), "CVE-2026-0001", nil, false); !errors.Is(err, ErrNoMend) {
+		t.Errorf("it is mended where it does not count: %v", err)
 	}
 	of, err := l.OfHosts(t.Context(), []store.Host{{ID: a}, {ID: b}})
 	if err != nil || of[a].Vulnerable[fleet.ThisWindow] != 0 || of[a].Vulnerable[fleet.Routine] != 1 || of[a].Unknown != "" {

@@ -280,8 +280,9 @@ func (e *Exposure) advisor(rules []advisory.Suppression) advisory.Advisor {
 	return advisory.Advisor{Matcher: e.matcher, Now: e.now().UTC(), Suppressions: rules}
 }
 
-// Mending gives the names of the updates that mend a vulnerability on each host where that can be done now; of some hosts, or of all where none are named.
-func (e *Exposure) Mending(ctx context.Context, id string, hosts []fleet.HostID) (map[fleet.HostID][]string, error) {
+// Mending gives the names of the updates that mend a vulnerability on each host where that can be done now; of some hosts, or with nil of all. Where it does not count,
+// because it is suppressed, nothing is mended, but on hosts that a person has named.
+func (e *Exposure) Mending(ctx context.Context, id string, hosts []fleet.HostID, named bool) (map[fleet.HostID][]string, error) {
 	if err := e.Renew(ctx); err != nil {
 		return nil, err
 	}
@@ -297,8 +298,10 @@ func (e *Exposure) Mending(ctx context.Context, id string, hosts []fleet.HostID)
 			chosen.add(n)
 		}
 	}
+	c := e.counting(selection{chosen, hosts != nil})
 	names := map[fleet.HostID][]string{}
 	for _, s := range f.has {
+		one := f.flawOn(s)
 		for _, o := range s.offers {
 			if !o.mends(f.id) {
 				continue
@@ -308,11 +311,12 @@ func (e *Exposure) Mending(ctx context.Context, id string, hosts []fleet.HostID)
 			s.hostsOf(&with)
 			o.blocked.into(&blocked)
 			with.not(blocked)
-			if hosts != nil {
-				with.and(chosen)
-			}
+			c.chosen.only(with)
 			with.each(func(n uint32) {
 				on := e.at[n].id
+				if !named && c.suppressedOn(one, s, n) != nil {
+					return
+				}
 				if !slices.Contains(names[on], o.update.Name) {
 					names[on] = append(names[on], o.update.Name)
 				}
