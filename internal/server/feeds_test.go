@@ -284,6 +284,38 @@ func TestNothingOfTheInventoryLeavesAndNobodyIsAskedUnlessTheConfigurationNamesH
 	}
 }
 
+func TestThePasswordInAnAddressIsNotShown(t *testing.T) {
+	publisher := watch(t, trackerOf("3.0.15-1"))
+	address := strings.Replace(publisher.URL, "http://", "http://mirror:s3cret@", 1) + "/all.json"
+	s := withFeeds(t, filepath.Join(t.TempDir(), "fleet.db"), address)
+	for range 2 { // once a day, whatever stands in it
+		if err := s.fetchFeeds(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	known, err := s.Advisories(t.Context())
+	if err != nil || len(known.Feeds) != 1 || len(known.Addresses) != 1 {
+		t.Fatalf("%+v, %v", known, err)
+	}
+	done, err := s.FetchFeed(t.Context(), known.Addresses[0].URL, false)
+	if err != nil || len(done.Feeds) != 1 || !done.Feeds[0].Unchanged {
+		t.Errorf("by the address as it is shown: %+v, %v", done, err)
+	}
+	var bundle strings.Builder
+	carried, err := advisory.Export(s.feeds.dir, &bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{known.Feeds[0].From, known.Addresses[0].URL, done.Feeds[0].From, carried[0].From} {
+		if strings.Contains(from, "s3cret") || !strings.Contains(from, "/all.json") {
+			t.Errorf("%q is shown", from)
+		}
+	}
+	if sent := publisher.all(); len(sent) != 2 || !strings.Contains(sent[0], "Authorization: Basic") {
+		t.Errorf("asked: %q", sent)
+	}
+}
+
 func TestAnAddressThatHasNoFeedIsToldAndAskedAgain(t *testing.T) {
 	publisher := watch(t, "<html>moved</html>")
 	s := withFeeds(t, filepath.Join(t.TempDir(), "fleet.db"), publisher.URL)
