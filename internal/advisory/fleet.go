@@ -79,6 +79,9 @@ func (a Advisor) LacksOf(ecosystem string) []string {
 // Feeds describes the feeds that are asked.
 func (m *Matcher) Feeds() []Feed { return m.shelf.Feeds() }
 
+// Damaged are those that cannot be read, in words: what they would have said is not known.
+func (m *Matcher) Damaged() []string { return m.shelf.Damaged }
+
 // FileOf is where a feed of a name lies on a shelf.
 func FileOf(dir, name string) string { return fileOf(dir, name) }
 

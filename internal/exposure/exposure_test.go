@@ -3,6 +3,7 @@ package exposure
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"redflag/internal/advisory"
 	"redflag/internal/fleet"
 	"redflag/internal/store"
 )
@@ -292,5 +294,39 @@ func TestAnUpdatesAdviceFollowsWhatIsKnown(t *testing.T) {
 	l.feed(kev("CVE-2026-0010", noon))
 	if list, _, err := l.Offers(t.Context(), store.OfferFilter{}, store.Page{}); err != nil || list[0].Update.Name != "curl" || list[0].Update.Advice.Bucket != fleet.ActNow {
 		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestAFeedThatIsDamagedIsNeverNotVulnerable(t *testing.T) {
+	l := newLab(t, sqlite(t))
+	l.feed(tracker)
+	a := l.host("a", "prod")
+	file := advisory.FileOf(l.feeds, "debian-tracker")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, at := range map[string]int{"in what it says": 30, "at its end": len(data) - 3} {
+		damaged := slices.Clone(data)
+		damaged[at] ^= 0x55
+		if err := os.WriteFile(file, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l.open()
+		l.says(a, fleet.Host{Name: "a"}, nil, pkg("openssl", "3.0.13-1"))
+		of, err := l.OfHosts(t.Context(), []store.Host{{ID: a}})
+		if err != nil || !strings.Contains(of[a].Unknown, "damaged") {
+			t.Errorf("%s: %+v, %v", what, of, err)
+		}
+		if words, err := l.Unknown(t.Context()); err != nil || !strings.Contains(strings.Join(words, "; "), "damaged") {
+			t.Errorf("%s: %q, %v", what, words, err)
+		}
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.open()
+	if of, err := l.OfHosts(t.Context(), []store.Host{{ID: a}}); err != nil || of[a].Unknown != "" || of[a].Vulnerable[fleet.ThisWindow] != 1 {
+		t.Errorf("whole again: %+v, %v", of, err)
 	}
 }

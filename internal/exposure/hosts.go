@@ -233,7 +233,7 @@ func (c *counting) bucketsOf(n uint32, vulnerable []*subject, number map[fleet.B
 // unknownOf says why vulnerabilities of a host may be missing.
 func (e *Exposure) unknownOf(h *host) string {
 	switch {
-	case len(e.matcher.Feeds()) == 0:
+	case len(e.matcher.Feeds()) == 0 && len(e.matcher.Damaged()) == 0:
 		return "no advisory data"
 	case h.packages == 0:
 		return "it does not say what is installed"
@@ -245,6 +245,12 @@ func (e *Exposure) unknownOf(h *host) string {
 		words = append(words, e.advisor(nil).LacksOf(ecosystem)...)
 	}
 	slices.Sort(words)
+	for _, d := range e.matcher.Damaged() {
+		words = append(words, "a feed cannot be read: "+d)
+	}
+	if e.damaged != "" {
+		words = append(words, e.damaged)
+	}
 	return strings.Join(words, "; ")
 }
 
