@@ -284,6 +284,27 @@ func TestNothingOfTheInventoryLeavesAndNobodyIsAskedUnlessTheConfigurationNamesH
 	}
 }
 
+func TestAnAddressThatIsSlowHoldsUpNothingElse(t *testing.T) {
+	var s *Server
+	publisher := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := errors.Join(s.DeleteFeed(r.Context(), "kev"), s.syncFeeds(r.Context())); err != nil { // while this is asked
+			t.Error(err)
+		}
+		_, _ = io.WriteString(w, trackerOf("3.0.15-1")) // who asked is gone
+	}))
+	t.Cleanup(publisher.Close)
+	s = withFeeds(t, filepath.Join(t.TempDir(), "fleet.db"), publisher.URL)
+	has(t, s, "3.0.13-1")
+	imports(t, s, `{"dateReleased":"2026-01-01T00:00:00Z","count":1,"vulnerabilities":[{"cveID":"CVE-2026-0001","dateAdded":"2026-01-01"}]}`)
+	if _, err := s.FetchFeed(t.Context(), publisher.URL, false); err != nil {
+		t.Error(err)
+	}
+	known, err := s.Advisories(t.Context())
+	if got := vulnerable(t, s); err != nil || len(known.Feeds) != 1 || known.Feeds[0].Kind != advisory.Tracker || !slices.Equal(got, []string{"CVE-2026-0001"}) {
+		t.Errorf("%+v, %v, %q", known.Feeds, err, got)
+	}
+}
+
 func TestThePasswordInAnAddressIsNotShown(t *testing.T) {
 	publisher := watch(t, trackerOf("3.0.15-1"))
 	address := strings.Replace(publisher.URL, "http://", "http://mirror:s3cret@", 1) + "/all.json"
