@@ -163,6 +163,27 @@ func TestAFeedThatIsRefusedOrDamagedLeavesTheLastGoodOne(t *testing.T) {
 	}
 }
 
+func TestAFeedThatIsKeptDamagedIsToldAndReplacedByAnImport(t *testing.T) {
+	s := withFeeds(t, filepath.Join(t.TempDir(), "fleet.db"))
+	id := has(t, s, "3.0.13-1")
+	about := `{"name":"debian-tracker","kind":"debian-tracker"}`
+	if err := s.cfg.Store.SaveFeed(t.Context(), store.Feed{Name: "debian-tracker", About: about, CheckedAt: time.UnixMilli(1)}, "", strings.NewReader("of another version"), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.syncFeeds(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if of, err := s.exposure.OfHosts(t.Context(), []store.Host{{ID: id}}); err != nil || !strings.Contains(of[id].Unknown, "damaged") {
+		t.Errorf("%+v, %v", of, err)
+	}
+	imports(t, s, trackerOf("3.0.15-1"))
+	if got := vulnerable(t, s); !slices.Equal(got, []string{"CVE-2026-0001"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestABundleBringsAllFeedsToAServerWithoutNetwork(t *testing.T) {
 	from, to := withFeeds(t, filepath.Join(t.TempDir(), "a.db")), withFeeds(t, filepath.Join(t.TempDir(), "b.db"))
 	imports(t, from, trackerOf("3.0.15-1"))
