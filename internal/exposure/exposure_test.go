@@ -246,6 +246,16 @@ func TestWhatIsNotKnownIsToldAndNeverNotVulnerable(t *testing.T) {
 	if text := strings.Join(words, "; "); err != nil || !strings.Contains(text, "from where packages come is not known, on hosts: 1") || !strings.Contains(text, "Fedora:40") || !strings.Contains(text, "exploited is not known") {
 		t.Errorf("%q, %v", words, err)
 	}
+	// One that lies makes up distributions.
+	var made []fleet.Package
+	for i := range 1000 {
+		made = append(made, fleet.Package{Source: "dnf", Name: "openssl", Version: "1", Ecosystem: fmt.Sprint("Fedora:", 1000+i)})
+	}
+	l.says(other, fleet.Host{Name: "other"}, nil, made...)
+	words, err = l.Unknown(t.Context())
+	if got := unknown(other); err != nil || strings.Count(got, "no advisory data") != 21 || len(words) > 30 {
+		t.Errorf("%q, %d words, %v", got, len(words), err)
+	}
 	// It is brought up to date, and says more.
 	l.says(old, fleet.Host{Name: "old"}, nil, pkg("openssl", "3.0.13-1"))
 	if got := unknown(old); got != "" || l.one("CVE-2026-0001", Filter{}).Hosts != 1 {

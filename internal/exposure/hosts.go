@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -240,11 +241,7 @@ func (e *Exposure) unknownOf(h *host) string {
 	case h.own == 0:
 		return "it does not say from where its packages come: its agent is older, or none is of a distribution that is known"
 	}
-	var words []string
-	for ecosystem := range h.ecosystems {
-		words = append(words, e.advisor(nil).LacksOf(ecosystem)...)
-	}
-	slices.Sort(words)
+	words := e.advisor(nil).LacksOf(slices.Sorted(maps.Keys(h.ecosystems)))
 	for _, d := range e.matcher.Damaged() {
 		words = append(words, "a feed cannot be read: "+d)
 	}

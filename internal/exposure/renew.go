@@ -98,6 +98,7 @@ func (e *Exposure) begin(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.matcher.Keep(func(s advisory.Subject) bool { return next.subjects[s] != nil })
 	next.suppressions = e.suppressions
 	e.census, e.newest, e.begun = next.census, newest, e.now()
 	e.generation++
