@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -338,5 +339,34 @@ func TestAFeedThatIsDamagedIsNeverNotVulnerable(t *testing.T) {
 	l.open()
 	if of, err := l.OfHosts(t.Context(), []store.Host{{ID: a}}); err != nil || of[a].Unknown != "" || of[a].Vulnerable[fleet.ThisWindow] != 1 {
 		t.Errorf("whole again: %+v, %v", of, err)
+	}
+}
+
+func TestAReportThatCouldNotBeReadIsReadLater(t *testing.T) {
+	l := newLab(t, sqlite(t))
+	l.feed(tracker)
+	a, b := l.host("a", "prod"), l.host("b", "prod")
+	for _, id := range []fleet.HostID{a, b} {
+		l.says(id, fleet.Host{Name: id.String()}, nil, pkg("bash", "5"))
+	}
+	l.list(Filter{})
+	l.says(a, fleet.Host{Name: "a"}, []fleet.Update{upd("openssl", "3.0.13-1", "3.0.15-1")}, pkg("openssl", "3.0.13-1"))
+	l.pass(10 * time.Minute) // in which the database was not there
+	l.says(b, fleet.Host{Name: "b"}, nil, pkg("curl", "7-1"))
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := 0
+	l.Exposure.now = func() time.Time {
+		if asked++; asked == 3 { // as a new version is matched, while the reports are read
+			cancel()
+		}
+		return l.now()
+	}
+	err := l.Renew(ctx)
+	l.Exposure.now = l.now
+	if err == nil {
+		t.Fatal("who asked is gone, and all was read")
+	}
+	if v := l.one("CVE-2026-0001", Filter{}); v.Hosts != 2 || v.Mendable != 1 {
+		t.Errorf("after that: %+v", v)
 	}
 }
