@@ -39,7 +39,7 @@ func (f *fleet) feedCommand() *cobra.Command {
 			return j.written(how, known, func() {
 				t := tabwriter.NewWriter(j.Stdout(), 0, 0, 2, ' ', 0)
 				for _, one := range known.Feeds {
-					fmt.Fprintf(t, "%s\tof %s\t%d entries\t%s\t%s\t%s\n", nouns.Plain(one.Name), one.AsOf.Format("2006-01-02"), one.Entries, one.Licence, one.Publisher, nouns.Plain(one.Error))
+					fmt.Fprintf(t, "%s\tof %s\t%d entries\t%s\t%s\t%s\n", nouns.Plain(one.Name), one.AsOf.Format("2006-01-02"), one.Entries, nouns.Plain(one.Licence), nouns.Plain(one.Publisher), nouns.Plain(one.Error))
 				}
 				_ = t.Flush() // the error stays with the output
 				for _, words := range known.Unknown {
@@ -100,7 +100,7 @@ func (j *jobs) importFeed(ctx context.Context, c *client.Client, from string, re
 
 func sendFeed(ctx context.Context, c *client.Client, from string, replace bool) (server.ImportedFeeds, error) {
 	if advisory.IsURL(from) {
-		return c.FetchFeed(ctx, from)
+		return c.FetchFeed(ctx, from, replace)
 	}
 	file, err := os.Open(from)
 	if err != nil {

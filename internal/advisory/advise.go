@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -59,10 +60,7 @@ func (a Advisor) lacks(uncovered map[string]bool) []string {
 	if a.shelf.Empty() {
 		return []string{"no advisory data"}
 	}
-	for e := range uncovered {
-		words = append(words, noData(e))
-	}
-	slices.Sort(words)
+	words = append(words, noDataOf(slices.Sorted(maps.Keys(uncovered)))...)
 	for _, f := range a.shelf.Feeds() {
 		if f.Stale(a.Now) {
 			words = append(words, fmt.Sprintf("%s is of %s", f.Name, f.Age().Format(time.DateOnly)))
@@ -78,6 +76,20 @@ func (a Advisor) lacks(uncovered map[string]bool) []string {
 		if !a.shelf.has(EPSS) {
 			words = append(words, "how probable that is is not known (epss)")
 		}
+	}
+	return words
+}
+
+// maxUncovered is how many distributions without a feed are named: a fleet has a few, and a host that lies can make up any number.
+const maxUncovered = 20
+
+func noDataOf(ecosystems []string) []string {
+	var words []string
+	for i, e := range ecosystems {
+		if i == maxUncovered {
+			return append(words, fmt.Sprintf("no advisory data about %d others", len(ecosystems)-i))
+		}
+		words = append(words, noData(e))
 	}
 	return words
 }

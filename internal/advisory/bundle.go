@@ -67,6 +67,9 @@ func Export(dir string, w io.Writer, ecosystems ...string) ([]Feed, error) {
 // export writes one table, reduced to ecosystems where some are given.
 func (t *table) export(dir string, out *tar.Writer, ecosystems []string) (Feed, error) {
 	f := t.Feed
+	if IsURL(f.From) { // who carries it need not know what gives access
+		f.From = shown(f.From)
+	}
 	temp, err := os.CreateTemp("", "redflag-export-*")
 	if err != nil {
 		return f, err

@@ -99,6 +99,14 @@ func bounded(etag string) string {
 	return etag
 }
 
+// Shown is where a feed is from as people see it: of an address without the password in it.
+func Shown(from string) string {
+	if IsURL(from) {
+		return shown(from)
+	}
+	return fleet.Plain(from)
+}
+
 // shown is an address without what gives access.
 func shown(address string) string {
 	u, err := url.Parse(address)

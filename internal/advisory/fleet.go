@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"os"
+	"slices"
 	"time"
 
 	"redflag/internal/fleet"
@@ -28,12 +29,15 @@ func (s Suppression) Covers(now time.Time, f fleet.Flaw, names ...string) *fleet
 // Lacks says in words what is missing here to speak of some ecosystems, and what is old.
 func (a Advisor) Lacks(ecosystems []string) []string {
 	uncovered := map[string]bool{}
-	for _, e := range ecosystems {
-		if !a.shelf.covers(e) {
-			uncovered[e] = true
-		}
+	for _, e := range a.uncovered(ecosystems) {
+		uncovered[e] = true
 	}
 	return a.lacks(uncovered)
+}
+
+// uncovered gives those ecosystems of which no feed speaks.
+func (a Advisor) uncovered(ecosystems []string) []string {
+	return slices.DeleteFunc(slices.Clone(ecosystems), a.shelf.covers)
 }
 
 // Support says in words how long a host's release is cared for; empty where that is not known.
@@ -68,16 +72,14 @@ func Older(a, b Subject) bool {
 // ApartOf says why an update of a kernel does not count on a host; empty where it does.
 func ApartOf(h fleet.Host, u fleet.Update) string { return apart(h, u) }
 
-// LacksOf says that no feed speaks of an ecosystem, where none does.
-func (a Advisor) LacksOf(ecosystem string) []string {
-	if a.shelf.covers(ecosystem) {
-		return nil
-	}
-	return []string{noData(ecosystem)}
-}
+// LacksOf says of which of some ecosystems no feed speaks.
+func (a Advisor) LacksOf(ecosystems []string) []string { return noDataOf(a.uncovered(ecosystems)) }
 
 // Feeds describes the feeds that are asked.
 func (m *Matcher) Feeds() []Feed { return m.shelf.Feeds() }
+
+// Damaged are those that cannot be read, in words: what they would have said is not known.
+func (m *Matcher) Damaged() []string { return m.shelf.Damaged }
 
 // FileOf is where a feed of a name lies on a shelf.
 func FileOf(dir, name string) string { return fileOf(dir, name) }

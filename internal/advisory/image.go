@@ -45,8 +45,11 @@ func (a Advisor) ImageUpdate(u fleet.Update, before, after []fleet.Package) *fle
 
 // unmatched says why the flaws of an image may lack some.
 func unmatched(scan fleet.Scan) string {
-	if n := scan.Advisories.Unmatched; n > 0 {
+	switch n := scan.Advisories.Unmatched; {
+	case n > 0:
 		return fmt.Sprintf("no feed speaks of %d of its packages", n)
+	case scan.Advisories.Vulnerable == nil:
+		return "no feed speaks of anything in it"
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -386,6 +387,25 @@ func TestAdviceNamesWhatIsOld(t *testing.T) {
 	for _, want := range []string{"kev is of 2025-08-25", "epss is of 2025-08-30", "debian-tracker is of 2025-09-01"} {
 		if !strings.Contains(known.Unknown, want) {
 			t.Errorf("%q lacks %q", known.Unknown, want)
+		}
+	}
+}
+
+func TestAFeedThatCouldNotBeReadAgainIsRefused(t *testing.T) {
+	l := newLab(t)
+	l.take(l.zip(osv("DSA-1-1", "Debian:12", "curl", "", "introduced 0", "fixed 2")))
+	var records []string
+	for i := range 3000 {
+		records = append(records, osv(fmt.Sprint("DSA-", i), fmt.Sprintf("Debian:%0380d", i), "curl", "", "introduced 0", "fixed 2"))
+	}
+	l.refuses(l.zip(records...), "it speaks of 3000 distributions")
+	var names []entry
+	for i := range 100 {
+		names = append(names, entry{fmt.Sprintf("r%0400000d", i), nil})
+	}
+	for because, entries := range map[string][]entry{"of one package": {{"r", make([]byte, maxBlock+1)}}, "table of contents": names} {
+		if err := writeTable(io.Discard, Feed{}, entries); err == nil || !strings.Contains(err.Error(), because) {
+			t.Errorf("%v; want %q", err, because)
 		}
 	}
 }

@@ -219,7 +219,7 @@ func (t *tally) running(service string, r fleet.Replaced) {
 func (m *Matcher) InMemory(r fleet.Replaced) ([]fleet.Flaw, error) {
 	was, err := m.Match(SubjectOf(r.Was()))
 	is, err2 := m.Match(SubjectOf(r.Package))
-	if err = errors.Join(err, err2); err != nil {
+	if err = errors.Join(err, err2); err != nil || is.Unknown != "" {
 		return nil, err
 	}
 	return without(was.Flaws, is.Flaws), nil

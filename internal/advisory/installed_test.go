@@ -156,3 +156,19 @@ routine: CVE-2024-0002 in openssl 3.0.2-1 (libssl3): restart [postfix.service]`
 		t.Error(u)
 	}
 }
+
+func TestOfAnImageInWhichNothingIsComparedItIsNotSaidThatNothingIsMended(t *testing.T) {
+	l := newLab(t)
+	l.take("testdata/tracker.json")
+	a := Advisor{Matcher: NewMatcher(l.open()), Now: l.now}
+	curl := fleet.Package{Source: "apt", Name: "curl", Version: "7.88.1-10+deb12u6", Ecosystem: "Debian:12"}
+	for _, c := range []struct {
+		packages []fleet.Package
+		known    bool
+	}{{[]fleet.Package{}, false}, {[]fleet.Package{{Source: "dnf", Name: "x", Version: "1", Ecosystem: "Fedora:40"}}, false}, {[]fleet.Package{curl}, true}} {
+		advice := a.ImageUpdate(fleet.Update{}, c.packages, c.packages)
+		if (advice.Unknown == "") != c.known || !c.known && advice.Because != "which flaws it mends is not known" {
+			t.Errorf("%v: %+v", c.packages, advice)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -85,6 +86,13 @@ func (s *Shelf) Ecosystems() []string {
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+// Keep forgets what was matched of all but some subjects.
+func (m *Matcher) Keep(some func(Subject) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.verdicts, func(s Subject, _ *verdict) bool { return !some(s) })
 }
 
 // Looked is how many distinct subjects were looked up in feeds, and not remembered.

@@ -199,6 +199,14 @@ func TestASubjectIsLookedUpOnce(t *testing.T) {
 	if v, err := m.Match(s); err != nil || m.Looked() != 1 || len(v.Flaws) != 3 || l.open().Generation(s.Ecosystem) == before {
 		t.Errorf("a feed about packages made it look up %d anew: %v, %v", m.Looked(), v, err)
 	}
+	m.Keep(func(s Subject) bool { return s.Name == "curl" })
+	if _, err := m.Match(s); err != nil || m.Looked() != 1 {
+		t.Errorf("what was kept is looked up anew: %d, %v", m.Looked(), err)
+	}
+	m.Keep(func(Subject) bool { return false })
+	if _, err := m.Match(s); err != nil || m.Looked() != 2 {
+		t.Errorf("what nobody has is remembered: %d, %v", m.Looked(), err)
+	}
 	if g := l.open().Generation("Debian:99"); g != "" {
 		t.Errorf("what no feed speaks of is of the generation %q", g)
 	}

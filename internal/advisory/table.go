@@ -42,13 +42,16 @@ type entry struct {
 	value []byte
 }
 
-// writeTable writes a table. It sorts the entries; a key that comes twice has its values joined in the order given.
+// writeTable writes a table. It sorts the entries; a key that comes twice has its values joined in the order given. What could not be read again is refused.
 func writeTable(w io.Writer, h Feed, entries []entry) error {
 	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.key, b.key) })
 	out := &counted{w: w}
 	header, err := json.Marshal(h)
 	if err != nil {
 		return fmt.Errorf("write a table: %w", err)
+	}
+	if len(header) > maxHeader {
+		return refused("it speaks of %d distributions, and those are more than are read", len(h.Ecosystems))
 	}
 	out.write([]byte(tableMagic))
 	out.write(binary.LittleEndian.AppendUint32(nil, uint32(len(header)))) //nolint:gosec // below maxHeader
@@ -59,6 +62,9 @@ func writeTable(w io.Writer, h Feed, entries []entry) error {
 	flush := func() {
 		if len(block) == 0 {
 			return
+		}
+		if len(block) > maxBlock {
+			out.fail(refused("it says over %d MB of one package", maxBlock>>20))
 		}
 		index = appendText(index, first)
 		index = binary.AppendUvarint(index, uint64(out.n))
@@ -85,6 +91,9 @@ func writeTable(w io.Writer, h Feed, entries []entry) error {
 		}
 	}
 	flush()
+	if len(index) > maxIndex {
+		out.fail(refused("its table of contents would have %d MB, and at most %d are read", len(index)>>20, maxIndex>>20))
+	}
 	at := out.n
 	out.write(index)
 	tail := binary.LittleEndian.AppendUint64(nil, uint64(at)) //nolint:gosec // an offset
@@ -107,6 +116,13 @@ func (c *counted) write(p []byte) {
 		_, c.err = c.w.Write(p)
 	}
 	c.n += int64(len(p))
+}
+
+// fail has nothing more written.
+func (c *counted) fail(err error) {
+	if c.err == nil {
+		c.err = err
+	}
 }
 
 func appendText(to []byte, s string) []byte {

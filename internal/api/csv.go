@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"redflag/internal/fleet"
 )
 
 // writeCSV writes a list with a header (RFC 4180), and what more gives until it gives nothing. A column is a field, by its path in the
@@ -97,7 +99,7 @@ func row(columns []column, item reflect.Value) []string {
 	cells := make([]string, len(columns))
 	for i, c := range columns {
 		if v, err := item.FieldByIndexErr(c.index); err == nil { // a pointer on the way may be nil
-			cells[i] = defuse(cell(v))
+			cells[i] = fleet.Defuse(cell(v))
 		}
 	}
 	return cells
@@ -134,12 +136,4 @@ func cell(v reflect.Value) string {
 		return cell(v.Elem())
 	}
 	return fmt.Sprint(v.Interface())
-}
-
-// defuse keeps a spreadsheet from taking a host's text for a formula (OWASP, CSV Injection).
-func defuse(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }

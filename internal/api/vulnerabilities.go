@@ -95,13 +95,15 @@ type mendInput struct {
 
 func (a *API) mend(ctx context.Context, in *mendInput) (madeRollout, error) {
 	var ids []fleet.HostID
-	if len(in.Body.Hosts) > 0 || in.Body.Group != 0 {
-		var err error
-		if ids, err = a.meant(ctx, in.Body.Hosts, in.Body.Group, false); err != nil {
+	named := len(in.Body.Hosts) > 0
+	if named || in.Body.Group != 0 {
+		meant, err := a.meant(ctx, in.Body.Hosts, in.Body.Group, false)
+		if err != nil {
 			return madeRollout{}, err
 		}
+		ids = append([]fleet.HostID{}, meant...) // a group without hosts means none, and not all
 	}
-	asked, err := a.cfg.Server.Mending(ctx, in.Vulnerability, ids)
+	asked, err := a.cfg.Server.Mending(ctx, in.Vulnerability, ids, named)
 	if err != nil {
 		return madeRollout{}, err
 	}

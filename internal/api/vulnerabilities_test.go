@@ -105,6 +105,13 @@ func TestFromAVulnerabilityToItsHostsAndTheOneRolloutThatMendsIt(t *testing.T) {
 	if status, body := p.ask(access.ScopeWrite, "POST", "/vulnerabilities/CVE-2026-0003/mend", `{}`); status != http.StatusConflict || !strings.Contains(body, "no host on which a pending update") {
 		t.Error(status, body)
 	}
+	nobody, err := p.store.NewGroup(t.Context(), "nobody", "env=none", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, body := p.ask(access.ScopeWrite, "POST", "/vulnerabilities/CVE-2026-0001/mend", fmt.Sprintf(`{"group":%d}`, nobody.ID)); status != http.StatusConflict {
+		t.Error("a group without hosts is taken for all hosts: ", status, body)
+	}
 	p.mends(a, b)
 }
 

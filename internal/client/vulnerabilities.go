@@ -72,10 +72,14 @@ func (c *Client) ImportFeed(ctx context.Context, feed io.Reader, from string, re
 	return done, nil
 }
 
-// FetchFeed has the server ask an address that its configuration names.
-func (c *Client) FetchFeed(ctx context.Context, address string) (server.ImportedFeeds, error) {
+// FetchFeed has the server ask an address that its configuration names. With replace it takes a feed even if it is older or much smaller than the one that is there.
+func (c *Client) FetchFeed(ctx context.Context, address string, replace bool) (server.ImportedFeeds, error) {
 	var done server.ImportedFeeds
-	err := c.Ask(ctx, http.MethodPost, "/advisories", map[string]string{"url": address}, &done)
+	path := "/advisories"
+	if replace {
+		path += "?replace=true"
+	}
+	err := c.Ask(ctx, http.MethodPost, path, map[string]string{"url": address}, &done)
 	return done, err
 }
 

@@ -176,11 +176,14 @@ func (r report) first(scan fleet.Scan) {
 		return
 	}
 	var urgent []fleet.Update
-	number, advised, could := fleet.Buckets{}, 0, 0
+	number, advised, could, told := fleet.Buckets{}, 0, 0, 0
 	for _, f := range scan.Findings {
 		for _, u := range f.Updates {
 			if u.Build != nil {
 				could++
+			}
+			if u.Advice != nil && slices.ContainsFunc(u.Notices, func(n fleet.Notice) bool { return n.Security }) {
+				told++
 			}
 			if u.Advice == nil {
 				continue
@@ -194,6 +197,8 @@ func (r report) first(scan fleet.Scan) {
 	}
 	switch {
 	case could == 0 || known.Unknown == "":
+	case len(known.Feeds) == 0 && told > 0:
+		r.line(dim, "%s: which CVEs these updates mend is known by the package manager's own advisories alone (see `redflag advisories --help`)", known.Unknown)
 	case len(known.Feeds) == 0:
 		r.line(dim, "%s: which CVEs these updates mend is not known (see `redflag advisories --help`)", known.Unknown)
 	default:

@@ -191,7 +191,7 @@ func (p *Program) statusOfAdvisories(format string) error {
 			{"as of", age},
 			{"imported", ago(p.now(), f.ImportedAt)},
 			{"checked", ago(p.now(), f.CheckedAt)},
-			{"from", f.From},
+			{"from", advisory.Shown(f.From)},
 			{"records", fmt.Sprintf("%d, with %s%s", f.Records, count(f.Rows, "statement"), skippedText(f))},
 			{"about", list(keys(f.Ecosystems), 12)},
 			{"licence", f.Licence},

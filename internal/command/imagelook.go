@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -195,6 +196,9 @@ func (p *Program) adviseImages(a advisory.Advisor, scan *fleet.Scan) {
 			after, _ := reader.Recall(fleet.Digest(u.To), platform)
 			before, _ := reader.Recall(fleet.Digest(u.From), platform)
 			u.Advice = a.ImageUpdate(*u, before.Packages, after.Packages)
+			if u.Advice != nil && u.Advice.Unknown == "" {
+				u.Advice.Unknown = cmp.Or(after.Unknown, before.Unknown)
+			}
 		}
 	}
 }

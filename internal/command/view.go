@@ -72,14 +72,23 @@ var csvHeader = []string{
 
 // writeCSV writes one row an update, with a header (RFC 4180).
 func writeCSV(w io.Writer, scan fleet.Scan) error {
-	out := csv.NewWriter(w)
 	rows := [][]string{csvHeader}
 	for _, f := range scan.Findings {
 		for _, u := range f.Updates {
 			rows = append(rows, csvRow(u))
 		}
 	}
-	return out.WriteAll(rows)
+	return writeRows(w, rows)
+}
+
+// writeRows writes a header, and rows in which no spreadsheet finds a formula.
+func writeRows(w io.Writer, rows [][]string) error {
+	for _, row := range rows[1:] {
+		for i := range row {
+			row[i] = fleet.Defuse(row[i])
+		}
+	}
+	return csv.NewWriter(w).WriteAll(rows)
 }
 
 func csvRow(u fleet.Update) []string {

@@ -3,6 +3,7 @@ package command
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -321,6 +322,37 @@ func TestATableIsCutSparedAndFoldedToFit(t *testing.T) {
 		tab.write(&out, false, width)
 		if got := "\n" + strings.TrimRight(out.String(), "\n"); got != want {
 			t.Errorf("in %d columns:%s\nwant:%s", width, got, want)
+		}
+	}
+}
+
+func TestNoCellOfACSVIsAFormula(t *testing.T) {
+	u := fleet.Update{Source: "docker", Name: "=cmd|' /C calc'!A0", Summary: "@SUM(1)"}
+	v := fleet.Vulnerability{Flaw: fleet.Flaw{ID: "CVE-2026-1111", Remark: "=1+1"}, Services: []string{"-x.service"}}
+	var out bytes.Buffer
+	if err := errors.Join(writeCSV(&out, fleet.Scan{Findings: []fleet.Finding{{Updates: []fleet.Update{u}}}}), writeVulnerabilityCSV(&out, []fleet.Vulnerability{v})); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{",'=cmd|", ",'@SUM(1)", ",'=1+1", ",'-x.service"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestAScanSaysWhatIsKnownWithoutFeeds(t *testing.T) {
+	u := fleet.Update{Source: "dnf", Name: "curl", Build: &fleet.Build{Package: "curl"}}
+	told := u
+	told.Notices = []fleet.Notice{{ID: "ALSA-2026:1", Security: true, CVEs: []string{"CVE-2026-1111"}}}
+	told.Advice = &fleet.Advice{Bucket: fleet.ThisWindow, Mends: []fleet.Flaw{{ID: "CVE-2026-1111", Evidence: fleet.ByAdvisory}}}
+	for want, updates := range map[string][]fleet.Update{
+		"which CVEs these updates mend is not known":                                     {u},
+		"which CVEs these updates mend is known by the package manager's own advisories": {u, told},
+	} {
+		var out bytes.Buffer
+		report{w: &out, now: noon}.first(fleet.Scan{Advisories: &fleet.Advisories{Unknown: "no advisory data"}, Findings: []fleet.Finding{{Updates: updates}}})
+		if !strings.Contains(out.String(), "no advisory data: "+want) {
+			t.Errorf("want %q in %q", want, out.String())
 		}
 	}
 }

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"encoding/csv"
 	"fmt"
 	"io"
 	"slices"
@@ -284,7 +283,7 @@ func writeVulnerabilityCSV(w io.Writer, vulnerabilities []fleet.Vulnerability) e
 			string(v.Mend), strings.Join(updates, " "), strings.Join(v.Services, " "), v.FixedIn, string(v.Evidence), strings.Join(v.Advisories, " "), suppressed, v.Because, v.Remark,
 		})
 	}
-	return csv.NewWriter(w).WriteAll(rows)
+	return writeRows(w, rows)
 }
 
 // number is empty for what is not known.

@@ -50,6 +50,8 @@ type census struct {
 	unsure set
 
 	matcher *advisory.Matcher
+	// damaged says why a feed could not be asked about some version; empty where all could.
+	damaged string
 	// flaws are all that some host's packages have, by their names.
 	flaws map[string]*flaw
 	seen  map[string]time.Time // since when
@@ -155,7 +157,7 @@ func (e *Exposure) Feeds(ctx context.Context, shelf *advisory.Shelf) error {
 	defer e.renewing.Unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.matcher = e.matcher.Renew(shelf)
+	e.matcher, e.damaged = e.matcher.Renew(shelf), ""
 	e.flaws = map[string]*flaw{}
 	e.generation++
 	e.knowledge++
@@ -195,6 +197,9 @@ func (e *Exposure) Unknown(ctx context.Context) ([]string, error) {
 		}
 	}
 	words := e.advisor(nil).Lacks(slices.Sorted(maps.Keys(ecosystems)))
+	if e.damaged != "" {
+		words = append(words, e.damaged)
+	}
 	if silent > 0 {
 		words = append(words, fmt.Sprintf("from where packages come is not known, on hosts: %d", silent))
 	}
@@ -207,6 +212,7 @@ func (e *Exposure) match(s *subject) {
 	s.flaws, s.unknown, s.index, s.buckets, s.numbers = verdict.Flaws, verdict.Unknown, nil, nil, nil
 	if err != nil {
 		s.unknown = fleet.Plain(err.Error())
+		e.damaged = s.unknown
 	}
 	if len(s.flaws) == 0 {
 		return
@@ -220,6 +226,7 @@ func (e *Exposure) match(s *subject) {
 			one := fleet.Flaw{ID: id}
 			if err := e.matcher.Enrich(&one); err != nil {
 				s.unknown = fleet.Plain(err.Error())
+				e.damaged = s.unknown
 			}
 			f = &flaw{id: id, number: len(e.flaws), exploited: one.Exploited, epss: one.EPSS, percentile: one.Percentile}
 			e.flaws[id] = f

@@ -1,7 +1,10 @@
 package exposure
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"redflag/internal/advisory"
 	"redflag/internal/fleet"
 	"redflag/internal/store"
 )
@@ -55,7 +59,7 @@ func TestAFleetsVulnerabilitiesAreCountedAndWhatToDoFirstStandsFirst(t *testing.
 		if len(on) != 3 || i < 0 || on[i].Update == nil || on[i].Update.Blocked != fleet.Held || on[i].HostName != "b" {
 			t.Errorf("%+v", on)
 		}
-		names, err := l.Mending(t.Context(), "CVE-2026-0001", nil)
+		names, err := l.Mending(t.Context(), "CVE-2026-0001", nil, false)
 		if err != nil || len(names) != 1 || !slices.Equal(names[a], []string{"curl", "openssl"}) {
 			t.Errorf("what mends it: %v, %v", names, err)
 		}
@@ -109,6 +113,12 @@ func TestASuppressionHoldsForItsGroupAndComesBackByItself(t *testing.T) {
 	if v := l.one("CVE-2026-0001", Filter{}); v.Hosts != 1 || v.SuppressedHosts != 1 || v.Suppressed != nil || v.Bucket != fleet.ThisWindow {
 		t.Errorf("on one host of two: %+v", v)
 	}
+	if names, err := l.Mending(t.Context(), "CVE-2026-0001", nil, false); err != nil || len(names) != 1 || names[a] == nil {
+		t.Errorf("mended wherever it counts: %v, %v", names, err)
+	}
+	if names, err := l.Mending(t.Context(), "CVE-2026-0001", []fleet.HostID{b}, true); err != nil || names[b] == nil {
+		t.Errorf("mended where somebody says so: %v, %v", names, err)
+	}
 	suppress(0, noon.Truncate(24*time.Hour))
 	yes, no := true, false
 	if v := l.one("CVE-2026-0001", Filter{}); v.Hosts != 0 || v.SuppressedHosts != 2 || v.Suppressed == nil || v.Suppressed.Owner != "ada" || v.Bucket != fleet.Track {
@@ -119,6 +129,9 @@ func TestASuppressionHoldsForItsGroupAndComesBackByItself(t *testing.T) {
 	}
 	if v := l.one("CVE-2026-0001", Filter{Suppressed: &yes}); v.ID == "" {
 		t.Error("what is suppressed is not listed as that")
+	}
+	if _, err := l.Mending(t.Context(), "CVE-2026-0001", nil, false); !errors.Is(err, ErrNoMend) {
+		t.Errorf("it is mended where it does not count: %v", err)
 	}
 	of, err := l.OfHosts(t.Context(), []store.Host{{ID: a}, {ID: b}})
 	if err != nil || of[a].Vulnerable[fleet.ThisWindow] != 0 || of[a].Vulnerable[fleet.Routine] != 1 || of[a].Unknown != "" {
@@ -234,6 +247,16 @@ func TestWhatIsNotKnownIsToldAndNeverNotVulnerable(t *testing.T) {
 	if text := strings.Join(words, "; "); err != nil || !strings.Contains(text, "from where packages come is not known, on hosts: 1") || !strings.Contains(text, "Fedora:40") || !strings.Contains(text, "exploited is not known") {
 		t.Errorf("%q, %v", words, err)
 	}
+	// One that lies makes up distributions.
+	var made []fleet.Package
+	for i := range 1000 {
+		made = append(made, fleet.Package{Source: "dnf", Name: "openssl", Version: "1", Ecosystem: fmt.Sprint("Fedora:", 1000+i)})
+	}
+	l.says(other, fleet.Host{Name: "other"}, nil, made...)
+	words, err = l.Unknown(t.Context())
+	if got := unknown(other); err != nil || strings.Count(got, "no advisory data") != 21 || len(words) > 30 {
+		t.Errorf("%q, %d words, %v", got, len(words), err)
+	}
 	// It is brought up to date, and says more.
 	l.says(old, fleet.Host{Name: "old"}, nil, pkg("openssl", "3.0.13-1"))
 	if got := unknown(old); got != "" || l.one("CVE-2026-0001", Filter{}).Hosts != 1 {
@@ -282,5 +305,68 @@ func TestAnUpdatesAdviceFollowsWhatIsKnown(t *testing.T) {
 	l.feed(kev("CVE-2026-0010", noon))
 	if list, _, err := l.Offers(t.Context(), store.OfferFilter{}, store.Page{}); err != nil || list[0].Update.Name != "curl" || list[0].Update.Advice.Bucket != fleet.ActNow {
 		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestAFeedThatIsDamagedIsNeverNotVulnerable(t *testing.T) {
+	l := newLab(t, sqlite(t))
+	l.feed(tracker)
+	a := l.host("a", "prod")
+	file := advisory.FileOf(l.feeds, "debian-tracker")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, at := range map[string]int{"in what it says": 30, "at its end": len(data) - 3} {
+		damaged := slices.Clone(data)
+		damaged[at] ^= 0x55
+		if err := os.WriteFile(file, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l.open()
+		l.says(a, fleet.Host{Name: "a"}, nil, pkg("openssl", "3.0.13-1"))
+		of, err := l.OfHosts(t.Context(), []store.Host{{ID: a}})
+		if err != nil || !strings.Contains(of[a].Unknown, "damaged") {
+			t.Errorf("%s: %+v, %v", what, of, err)
+		}
+		if words, err := l.Unknown(t.Context()); err != nil || !strings.Contains(strings.Join(words, "; "), "damaged") {
+			t.Errorf("%s: %q, %v", what, words, err)
+		}
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.open()
+	if of, err := l.OfHosts(t.Context(), []store.Host{{ID: a}}); err != nil || of[a].Unknown != "" || of[a].Vulnerable[fleet.ThisWindow] != 1 {
+		t.Errorf("whole again: %+v, %v", of, err)
+	}
+}
+
+func TestAReportThatCouldNotBeReadIsReadLater(t *testing.T) {
+	l := newLab(t, sqlite(t))
+	l.feed(tracker)
+	a, b := l.host("a", "prod"), l.host("b", "prod")
+	for _, id := range []fleet.HostID{a, b} {
+		l.says(id, fleet.Host{Name: id.String()}, nil, pkg("bash", "5"))
+	}
+	l.list(Filter{})
+	l.says(a, fleet.Host{Name: "a"}, []fleet.Update{upd("openssl", "3.0.13-1", "3.0.15-1")}, pkg("openssl", "3.0.13-1"))
+	l.pass(10 * time.Minute) // in which the database was not there
+	l.says(b, fleet.Host{Name: "b"}, nil, pkg("curl", "7-1"))
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := 0
+	l.Exposure.now = func() time.Time {
+		if asked++; asked == 3 { // as a new version is matched, while the reports are read
+			cancel()
+		}
+		return l.now()
+	}
+	err := l.Renew(ctx)
+	l.Exposure.now = l.now
+	if err == nil {
+		t.Fatal("who asked is gone, and all was read")
+	}
+	if v := l.one("CVE-2026-0001", Filter{}); v.Hosts != 2 || v.Mendable != 1 {
+		t.Errorf("after that: %+v", v)
 	}
 }

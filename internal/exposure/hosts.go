@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -233,18 +234,20 @@ func (c *counting) bucketsOf(n uint32, vulnerable []*subject, number map[fleet.B
 // unknownOf says why vulnerabilities of a host may be missing.
 func (e *Exposure) unknownOf(h *host) string {
 	switch {
-	case len(e.matcher.Feeds()) == 0:
+	case len(e.matcher.Feeds()) == 0 && len(e.matcher.Damaged()) == 0:
 		return "no advisory data"
 	case h.packages == 0:
 		return "it does not say what is installed"
 	case h.own == 0:
 		return "it does not say from where its packages come: its agent is older, or none is of a distribution that is known"
 	}
-	var words []string
-	for ecosystem := range h.ecosystems {
-		words = append(words, e.advisor(nil).LacksOf(ecosystem)...)
+	words := e.advisor(nil).LacksOf(slices.Sorted(maps.Keys(h.ecosystems)))
+	for _, d := range e.matcher.Damaged() {
+		words = append(words, "a feed cannot be read: "+d)
 	}
-	slices.Sort(words)
+	if e.damaged != "" {
+		words = append(words, e.damaged)
+	}
 	return strings.Join(words, "; ")
 }
 
@@ -280,8 +283,9 @@ func (e *Exposure) advisor(rules []advisory.Suppression) advisory.Advisor {
 	return advisory.Advisor{Matcher: e.matcher, Now: e.now().UTC(), Suppressions: rules}
 }
 
-// Mending gives the names of the updates that mend a vulnerability on each host where that can be done now; of some hosts, or of all where none are named.
-func (e *Exposure) Mending(ctx context.Context, id string, hosts []fleet.HostID) (map[fleet.HostID][]string, error) {
+// Mending gives the names of the updates that mend a vulnerability on each host where that can be done now; of some hosts, or with nil of all. Where it does not count,
+// because it is suppressed, nothing is mended, but on hosts that a person has named.
+func (e *Exposure) Mending(ctx context.Context, id string, hosts []fleet.HostID, named bool) (map[fleet.HostID][]string, error) {
 	if err := e.Renew(ctx); err != nil {
 		return nil, err
 	}
@@ -297,8 +301,10 @@ func (e *Exposure) Mending(ctx context.Context, id string, hosts []fleet.HostID)
 			chosen.add(n)
 		}
 	}
+	c := e.counting(selection{chosen, hosts != nil})
 	names := map[fleet.HostID][]string{}
 	for _, s := range f.has {
+		one := f.flawOn(s)
 		for _, o := range s.offers {
 			if !o.mends(f.id) {
 				continue
@@ -308,11 +314,12 @@ func (e *Exposure) Mending(ctx context.Context, id string, hosts []fleet.HostID)
 			s.hostsOf(&with)
 			o.blocked.into(&blocked)
 			with.not(blocked)
-			if hosts != nil {
-				with.and(chosen)
-			}
+			c.chosen.only(with)
 			with.each(func(n uint32) {
 				on := e.at[n].id
+				if !named && c.suppressedOn(one, s, n) != nil {
+					return
+				}
 				if !slices.Contains(names[on], o.update.Name) {
 					names[on] = append(names[on], o.update.Name)
 				}

@@ -52,12 +52,13 @@ func (e *Exposure) renew(ctx context.Context) error {
 		return err
 	}
 	var changed []fleet.HostID
+	newest := e.newest
 	for id, st := range stamps {
 		if n, ok := e.hosts[id]; !ok || e.census.at[n].stamp != st {
 			changed = append(changed, id)
 		}
-		if at := time.UnixMilli(st.At); at.After(e.newest) {
-			e.newest = at
+		if at := time.UnixMilli(st.At); at.After(newest) {
+			newest = at
 		}
 	}
 	slices.Sort(changed)
@@ -66,6 +67,7 @@ func (e *Exposure) renew(ctx context.Context) error {
 			return err
 		}
 	}
+	e.newest = newest // of none that is older a report is missing
 	if err := e.forget(ctx); err != nil {
 		return err
 	}
@@ -98,6 +100,7 @@ func (e *Exposure) begin(ctx context.Context) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.matcher.Keep(func(s advisory.Subject) bool { return next.subjects[s] != nil })
 	next.suppressions = e.suppressions
 	e.census, e.newest, e.begun = next.census, newest, e.now()
 	e.generation++

@@ -31,6 +31,14 @@ func Plain(s string) string {
 	return b.String()
 }
 
+// Defuse keeps a spreadsheet from taking a foreign text in a cell for a formula (OWASP, CSV Injection).
+func Defuse(s string) string {
+	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+		return "'" + s
+	}
+	return s
+}
+
 func isPlain(s string) bool {
 	if len(s) > PlainLimit || !utf8.ValidString(s) {
 		return false

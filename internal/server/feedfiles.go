@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,6 +24,8 @@ type feeds struct {
 	store    *store.Store
 	dir      string // empty where there is no folder: then there are no feeds
 	exposure *exposure.Exposure
+
+	taking sync.Mutex // held by who imports: one at a time, and as long as a feed takes to come
 
 	mu    sync.Mutex // held by who changes the folder
 	here  map[string]copied
@@ -182,31 +185,35 @@ func (f *feeds) end() error {
 
 // take imports feeds beside those that are there, by what do does in a folder that has the same ones, and keeps what was taken for all processes.
 func (f *feeds) take(ctx context.Context, now time.Time, do func(dir string) ([]advisory.Imported, error)) ([]advisory.Imported, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.taking.Lock()
+	defer f.taking.Unlock()
 	if f.dir == "" {
 		return nil, &fleet.Unknown{Because: "this server has no folder for feeds"}
 	}
-	if _, err := f.syncLocked(ctx); err != nil {
-		return nil, err
-	}
 	staging := filepath.Join(f.dir, stagingDir)
-	if err := f.stage(staging); err != nil {
+	staged, err := f.stage(ctx, staging)
+	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(staging) }() // the next one begins with that
 	done, problem := do(staging)
 	for _, one := range done {
-		if err := f.keep(ctx, staging, one, now); err != nil {
+		before := staged[advisory.FileOf(f.dir, one.Name)].digest
+		if err := f.keep(ctx, staging, one, before, now); err != nil {
 			return nil, err
 		}
 	}
-	_, err := f.syncLocked(ctx)
+	_, err = f.sync(ctx)
 	return done, errors.Join(problem, err)
 }
 
-// stage makes a folder with the feeds that are there: links, as nobody writes into a feed's file.
-func (f *feeds) stage(staging string) error {
+// stage makes a folder with the feeds that are there now, and says which: links, as nobody writes into a feed's file.
+func (f *feeds) stage(ctx context.Context, staging string) (map[string]copied, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := f.syncLocked(ctx); err != nil {
+		return nil, err
+	}
 	err := errors.Join(os.RemoveAll(staging), os.MkdirAll(staging, 0o700))
 	for file := range f.here {
 		if err == nil {
@@ -214,13 +221,13 @@ func (f *feeds) stage(staging string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("prepare to import a feed: %w", err)
+		return nil, fmt.Errorf("prepare to import a feed: %w", err)
 	}
-	return nil
+	return maps.Clone(f.here), nil
 }
 
-// keep gives one feed that was imported to all processes.
-func (f *feeds) keep(ctx context.Context, staging string, one advisory.Imported, now time.Time) error {
+// keep gives one feed that was imported to all processes, in the place of the one whose digest is before.
+func (f *feeds) keep(ctx context.Context, staging string, one advisory.Imported, before string, now time.Time) error {
 	if one.Unchanged {
 		return f.store.CheckedFeed(ctx, one.Name, now)
 	}
@@ -237,6 +244,5 @@ func (f *feeds) keep(ctx context.Context, staging string, one advisory.Imported,
 	if checked.IsZero() {
 		checked = now
 	}
-	before := f.here[advisory.FileOf(f.dir, one.Name)].digest
 	return f.store.SaveFeed(ctx, store.Feed{Name: one.Name, About: about, CheckedAt: checked.Truncate(time.Millisecond)}, before, file, now)
 }

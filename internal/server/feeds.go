@@ -95,7 +95,7 @@ func (s *Server) Advisories(ctx context.Context) (Advisories, error) {
 		known.Feeds = append(known.Feeds, one)
 	}
 	for _, a := range s.cfg.Feeds {
-		known.Addresses = append(known.Addresses, FeedAddress{a, because[a]})
+		known.Addresses = append(known.Addresses, FeedAddress{advisory.Shown(a), because[a]})
 	}
 	known.Unknown, err = s.exposure.Unknown(ctx)
 	return known, err
@@ -104,7 +104,7 @@ func (s *Server) Advisories(ctx context.Context) (Advisories, error) {
 // shown is a feed as people see it.
 func shown(f advisory.Feed, now time.Time) Feed {
 	one := Feed{
-		Name: f.Name, Kind: f.Kind, Publisher: fleet.Plain(f.Attribution), Licence: fleet.Plain(f.Licence), From: fleet.Plain(f.From),
+		Name: f.Name, Kind: f.Kind, Publisher: fleet.Plain(f.Attribution), Licence: fleet.Plain(f.Licence), From: advisory.Shown(f.From),
 		AsOf: f.Age(), ImportedAt: f.ImportedAt, CheckedAt: f.CheckedAt, Entries: f.Records, Ecosystems: f.Ecosystems, Stale: f.Stale(now),
 	}
 	if one.Ecosystems == nil {
@@ -147,11 +147,13 @@ func (s *Server) ImportFeed(ctx context.Context, body io.Reader, from string, re
 // ErrAddress: an address that the configuration does not name.
 var ErrAddress = errors.New("this server asks only the addresses that its configuration names (feeds in the section server), and this is none of them")
 
-// FetchFeed imports what is at an address that the configuration names.
+// FetchFeed imports what is at an address that the configuration names. Who asks may leave out the password in it, as he is not shown it.
 func (s *Server) FetchFeed(ctx context.Context, address string, replace bool) (ImportedFeeds, error) {
-	if !slices.Contains(s.cfg.Feeds, address) {
+	i := slices.IndexFunc(s.cfg.Feeds, func(a string) bool { return a == address || advisory.Shown(a) == address })
+	if i < 0 {
 		return ImportedFeeds{}, ErrAddress
 	}
+	address = s.cfg.Feeds[i]
 	done, err := s.importFeeds(ctx, func(dir string) ([]advisory.Imported, error) {
 		return advisory.Import{Dir: dir, Now: s.cfg.Now(), Replace: replace}.From(ctx, address)
 	})
@@ -225,16 +227,16 @@ func (s *Server) fetchFeeds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next := map[string]time.Time{}
+	next := map[string]time.Time{} // by the addresses as they are shown
 	for _, f := range known.Feeds {
 		next[f.From] = f.CheckedAt.Add(askedEvery)
 	}
 	for _, e := range failed {
-		next[e.Address] = e.At.Add(failedWait)
+		next[advisory.Shown(e.Address)] = e.At.Add(failedWait)
 	}
 	var problems []error
 	for _, address := range s.cfg.Feeds {
-		if !now.Before(next[address]) {
+		if !now.Before(next[advisory.Shown(address)]) {
 			_, err := s.FetchFeed(ctx, address, false)
 			problems = append(problems, err)
 		}

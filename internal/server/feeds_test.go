@@ -163,6 +163,27 @@ func TestAFeedThatIsRefusedOrDamagedLeavesTheLastGoodOne(t *testing.T) {
 	}
 }
 
+func TestAFeedThatIsKeptDamagedIsToldAndReplacedByAnImport(t *testing.T) {
+	s := withFeeds(t, filepath.Join(t.TempDir(), "fleet.db"))
+	id := has(t, s, "3.0.13-1")
+	about := `{"name":"debian-tracker","kind":"debian-tracker"}`
+	if err := s.cfg.Store.SaveFeed(t.Context(), store.Feed{Name: "debian-tracker", About: about, CheckedAt: time.UnixMilli(1)}, "", strings.NewReader("of another version"), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := s.syncFeeds(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if of, err := s.exposure.OfHosts(t.Context(), []store.Host{{ID: id}}); err != nil || !strings.Contains(of[id].Unknown, "damaged") {
+		t.Errorf("%+v, %v", of, err)
+	}
+	imports(t, s, trackerOf("3.0.15-1"))
+	if got := vulnerable(t, s); !slices.Equal(got, []string{"CVE-2026-0001"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestABundleBringsAllFeedsToAServerWithoutNetwork(t *testing.T) {
 	from, to := withFeeds(t, filepath.Join(t.TempDir(), "a.db")), withFeeds(t, filepath.Join(t.TempDir(), "b.db"))
 	imports(t, from, trackerOf("3.0.15-1"))
@@ -281,6 +302,59 @@ func TestNothingOfTheInventoryLeavesAndNobodyIsAskedUnlessTheConfigurationNamesH
 	proxy.Close()
 	if calls.Wait(); out != 0 {
 		t.Errorf("%d connections went out", out)
+	}
+}
+
+func TestAnAddressThatIsSlowHoldsUpNothingElse(t *testing.T) {
+	var s *Server
+	publisher := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := errors.Join(s.DeleteFeed(r.Context(), "kev"), s.syncFeeds(r.Context())); err != nil { // while this is asked
+			t.Error(err)
+		}
+		_, _ = io.WriteString(w, trackerOf("3.0.15-1")) // who asked is gone
+	}))
+	t.Cleanup(publisher.Close)
+	s = withFeeds(t, filepath.Join(t.TempDir(), "fleet.db"), publisher.URL)
+	has(t, s, "3.0.13-1")
+	imports(t, s, `{"dateReleased":"2026-01-01T00:00:00Z","count":1,"vulnerabilities":[{"cveID":"CVE-2026-0001","dateAdded":"2026-01-01"}]}`)
+	if _, err := s.FetchFeed(t.Context(), publisher.URL, false); err != nil {
+		t.Error(err)
+	}
+	known, err := s.Advisories(t.Context())
+	if got := vulnerable(t, s); err != nil || len(known.Feeds) != 1 || known.Feeds[0].Kind != advisory.Tracker || !slices.Equal(got, []string{"CVE-2026-0001"}) {
+		t.Errorf("%+v, %v, %q", known.Feeds, err, got)
+	}
+}
+
+func TestThePasswordInAnAddressIsNotShown(t *testing.T) {
+	publisher := watch(t, trackerOf("3.0.15-1"))
+	address := strings.Replace(publisher.URL, "http://", "http://mirror:s3cret@", 1) + "/all.json"
+	s := withFeeds(t, filepath.Join(t.TempDir(), "fleet.db"), address)
+	for range 2 { // once a day, whatever stands in it
+		if err := s.fetchFeeds(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	known, err := s.Advisories(t.Context())
+	if err != nil || len(known.Feeds) != 1 || len(known.Addresses) != 1 {
+		t.Fatalf("%+v, %v", known, err)
+	}
+	done, err := s.FetchFeed(t.Context(), known.Addresses[0].URL, false)
+	if err != nil || len(done.Feeds) != 1 || !done.Feeds[0].Unchanged {
+		t.Errorf("by the address as it is shown: %+v, %v", done, err)
+	}
+	var bundle strings.Builder
+	carried, err := advisory.Export(s.feeds.dir, &bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []string{known.Feeds[0].From, known.Addresses[0].URL, done.Feeds[0].From, carried[0].From} {
+		if strings.Contains(from, "s3cret") || !strings.Contains(from, "/all.json") {
+			t.Errorf("%q is shown", from)
+		}
+	}
+	if sent := publisher.all(); len(sent) != 2 || !strings.Contains(sent[0], "Authorization: Basic") {
+		t.Errorf("asked: %q", sent)
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 // Exposure is what is known of the fleet's vulnerabilities.
 func (s *Server) Exposure() *exposure.Exposure { return s.exposure }
 
-// Mending gives what is to be asked of hosts so that a vulnerability is mended on them: of each exactly the updates that do. Without hosts it is of all where that can
-// be done.
-func (s *Server) Mending(ctx context.Context, id string, hosts []fleet.HostID) (Asked, error) {
-	names, err := s.exposure.Mending(ctx, id, hosts)
+// Mending gives what is to be asked of hosts so that a vulnerability is mended on them: of each exactly the updates that do. With nil hosts it is of all where that can
+// be done. Where it is suppressed it is mended only on hosts that a person has named.
+func (s *Server) Mending(ctx context.Context, id string, hosts []fleet.HostID, named bool) (Asked, error) {
+	names, err := s.exposure.Mending(ctx, id, hosts, named)
 	if err != nil {
 		return Asked{}, err
 	}

@@ -186,15 +186,20 @@ const feedRows = 20
 // dropFeed deletes the parts of a file, a few at a time.
 func (s *Store) dropFeed(ctx context.Context, body int64) error {
 	for {
-		var n int64
-		err := s.inTx(ctx, func(c conn) (err error) {
-			n, err = c.exec(ctx, `DELETE FROM feed_parts WHERE body = $1 AND part IN (SELECT part FROM feed_parts WHERE body = $1 ORDER BY part LIMIT $2)`, body, feedRows)
-			return err
-		})
+		n, err := s.dropParts(ctx, body)
 		if err != nil || n < feedRows {
 			return err
 		}
 	}
+}
+
+// dropParts deletes a few parts of a file, and says how many: the first one last, by which the rest is found if this is where it ends.
+func (s *Store) dropParts(ctx context.Context, body int64) (n int64, err error) {
+	err = s.inTx(ctx, func(c conn) (err error) {
+		n, err = c.exec(ctx, `DELETE FROM feed_parts WHERE body = $1 AND part IN (SELECT part FROM feed_parts WHERE body = $1 ORDER BY part DESC LIMIT $2)`, body, feedRows)
+		return err
+	})
+	return n, err
 }
 
 // unfinished is after how long a file whose parts nobody has put in a feed's place is one whose writer has died.

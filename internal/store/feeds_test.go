@@ -86,6 +86,15 @@ func TestAFeedIsReplacedAsAWholeByOneOfTwo(t *testing.T) {
 		if err := s.TidyFeeds(t.Context(), noon.Add(unfinished+time.Hour)); err != nil || feedParts(t, s) != 1 {
 			t.Errorf("%v, %d", err, feedParts(t, s))
 		}
+		if err := s.writeFeed(t.Context(), &Feed{body: 8}, strings.NewReader(strings.Repeat("large ", 22*feedPart/6)), noon); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.dropParts(t.Context(), 8); err != nil || n != feedRows { // and whoever did so has died
+			t.Fatal(n, err)
+		}
+		if err := s.TidyFeeds(t.Context(), noon.Add(unfinished+time.Hour)); err != nil || feedParts(t, s) != 1 {
+			t.Errorf("what was half deleted: %v, %d", err, feedParts(t, s))
+		}
 		if err := s.DeleteFeed(t.Context(), "osv:Debian"); err != nil || feedParts(t, s) != 0 {
 			t.Errorf("%v, %d", err, feedParts(t, s))
 		}

@@ -60,7 +60,7 @@ export function someIDs(a: Advice): { ids: string[]; more: number } {
 export const statusText: Record<string, string> = { not_affected: 'not affected', accepted: 'accepted' }
 
 // scopeText says for what a suppression holds.
-export const scopeText = (s: Suppression) => [s.package ? `package ${s.package}` : 'every package', s.group_name ? `group ${s.group_name}` : 'every host'].join(', ')
+export const scopeText = (s: Suppression) => [s.package ? `package ${s.package}` : 'every package', s.group_name ? `group ${s.group_name}` : s.group ? 'no host any more: its group was deleted' : 'every host'].join(', ')
 
 // kindText says what a feed is good for.
 export const kindText: Record<string, string> = {

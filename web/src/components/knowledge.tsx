@@ -55,10 +55,10 @@ function NoData({ me }: { me: Caller }) {
       <p>That is not the same as no vulnerabilities: nothing was compared with anything yet.</p>
       {may(me, 'administer') ? (
         <p>
-          <Link href={advisoriesPage}>Import a feed</Link>, or on the server: <code>redflag advisories import</code>
+          <Link href={advisoriesPage}>Import a feed</Link>, or from a terminal: <code>redflag feed import FILE</code>
         </p>
       ) : (
-        <p>An administrator can import feeds in the settings, or on the server: <code>redflag advisories import</code></p>
+        <p>An administrator can import feeds in the settings, or from a terminal: <code>redflag feed import FILE</code></p>
       )}
     </Empty>
   )
