@@ -127,6 +127,9 @@ func stateOf(ctx context.Context, m *machine.Machine, words []string) (map[strin
 	if err != nil {
 		return nil, err
 	}
+	if err := r.doubts(); err != nil {
+		return nil, err // what is not in half an answer may be there all the same
+	}
 	now := map[string]update{}
 	for _, u := range r.Updates {
 		now[u.key()] = u
@@ -162,7 +165,7 @@ func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w 
 		case known && u.Waits && !before[key].Waits:
 			waits = append(waits, c.Name)
 			o.Done = append(o.Done, c)
-		case known && u.Installed == install && before[key].Installed != install, !known && !install:
+		case known && u.Installed == install && before[key].Installed != install, !known && !install && before[key].Installed:
 			o.Done = append(o.Done, c)
 		case known && u.Installed == install: // somebody else was faster
 		default:
