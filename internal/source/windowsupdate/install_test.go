@@ -200,6 +200,29 @@ func TestAnInterruptedInstallationIsSettledByWhatIsThere(t *testing.T) {
 	}
 }
 
+func TestWhatWindowsDoesNotSayIsNotTakenForUninstalled(t *testing.T) {
+	s := windows(t)
+	p, w := fleet.NewPlan("windowsupdate", fleet.Selection{}, s.Machine().Now()), s.Work()
+	p.Changes = []fleet.Change{{Action: fleet.Remove, Name: "KB5066128", From: net}}
+	if err := w.Write(s.Machine(), beforeFile, map[string]update{}); err != nil {
+		t.Fatal(err)
+	}
+	stands(s, "'"+net+"'")
+	if o, err := (Source{}).Settle(t.Context(), s.Machine(), p, w); err != nil || len(o.Done) > 0 || o.Succeeded() {
+		t.Errorf("it was not there before: %+v, %v", o, err)
+	}
+	if err := w.Write(s.Machine(), beforeFile, map[string]update{net: at(net, installed)}); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := (Source{}).Settle(t.Context(), s.Machine(), p, w); err != nil || !o.Succeeded() || len(o.Done) != 1 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	s.Answer(shell+"'state' 'offline' '"+net+"'", sourcetest.Reply{Stdout: `{"format":1,"code":3,"updates":[]}` + "\n"})
+	if o, err := (Source{}).Settle(t.Context(), s.Machine(), p, w); err == nil {
+		t.Errorf("half an answer is believed: %+v", o)
+	}
+}
+
 func TestOnlyUpdatesOfWindowsAreGivenToItsScripts(t *testing.T) {
 	s := windows(t)
 	for _, to := range []string{"", "x'; Remove-Item C:\\ -Recurse #", net + " ", "0:1"} {
@@ -209,7 +232,7 @@ func TestOnlyUpdatesOfWindowsAreGivenToItsScripts(t *testing.T) {
 			t.Errorf("%q is installed", to)
 		}
 	}
-	if got := machine.PowerShell("", "it's").Args[6]; got != "& ([ScriptBlock]::Create($env:REDFLAG_SCRIPT)) 'it''s'" {
+	if got := machine.PowerShell("", "it's", "’; x").Args[6]; got != "& ([ScriptBlock]::Create($env:REDFLAG_SCRIPT)) 'it''s' '’’; x'" {
 		t.Error(got)
 	}
 }
