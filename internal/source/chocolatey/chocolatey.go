@@ -62,7 +62,7 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	}
 	rows, strange := parse(r.Stdout, 4, 4)
 	problems := []error{pinError, complaint(strange)}
-	if r.Code != done && r.Code != enhanced {
+	if r.Code != done && r.Code != enhanced || r.Code == enhanced && len(rows)+len(strange) == 0 {
 		problems[1] = failed("choco outdated", r.Code, strange)
 	}
 	for _, row := range rows {
