@@ -100,6 +100,9 @@ func TestEveryCommandIsToTheLetter(t *testing.T) {
 	if err != nil || !o.Succeeded() || lines(o.Done) != "upgrade org.demo.App" {
 		t.Errorf("%+v, %v", o, err)
 	}
+	if sel, err := (Source{}).Undo(m, p, fleet.NewOutcome(), w); err == nil {
+		t.Errorf("nothing was done, and is undone: %+v", sel)
+	}
 	s.Write("var/lib/flatpak/repo/config", "[core]\nxa.masked=app/org.demo.App/x86_64/stable;\n")
 	s.Answer("flatpak mask --system --remove app/org.demo.App/x86_64/stable", sourcetest.Reply{})
 	because, _ := fleet.Explain(Source{}.Hold(t.Context(), m, []string{"org.demo.App"}, false))
