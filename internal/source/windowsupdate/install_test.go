@@ -140,12 +140,12 @@ func TestUpdatesAreFetchedInstalledAndUninstalled(t *testing.T) {
 	s.Write("gone", `{"format":1,"code":2,"updates":[{"id":"7a1b2c3d-0000-4f4f-9abc-0123456789ab","revision":200}]}`)
 	s.Answer(shell+"'uninstall' "+both, sourcetest.Reply{
 		Do:     `for f in $(grep -lF "'state'" "$dir"/*.cmd); do cp "$root/gone" "${f%.cmd}.stdout"; done`,
-		Stdout: `{"format":1,"done":true}` + "\n",
+		Stdout: `{"format":1,"update":"` + net + `","code":2,"error":"0x00000000","reboot":true}` + "\n" + `{"format":1,"done":true}` + "\n",
 	})
 	if err := (Source{}).Fetch(t.Context(), s.Machine(), undo, w); err != nil {
 		t.Error(err)
 	}
-	if o, err = (Source{}).Apply(context.Background(), s.Machine(), undo, w); err != nil || lines(o.Done) != lines(undo.Changes) || !o.Succeeded() {
+	if o, err = (Source{}).Apply(context.Background(), s.Machine(), undo, w); err != nil || lines(o.Done) != lines(undo.Changes) || !o.Succeeded() || o.Reboot.Needed != fleet.Needed {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if _, err := (Source{}).Undo(s.Machine(), undo, o, w); err == nil {
