@@ -72,7 +72,7 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 		return fleet.Outcome{}, err
 	}
 	if err := carry(m, batches, w); err != nil {
-		fmt.Fprintf(w.Log, "\n%v\n", err) // what was done until then is told below
+		fmt.Fprintf(w.Log, "\nError: %v\n", err) // as brew says it; what was done until then is told below
 	}
 	return s.Settle(ctx, m, p, w)
 }
