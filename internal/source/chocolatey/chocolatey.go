@@ -96,6 +96,12 @@ func ask(ctx context.Context, m *machine.Machine, words ...string) (machine.Resu
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	r, err := m.Run(ctx, machine.Command{Name: program, Args: append(words, "--no-color")})
+	if errors.Is(err, machine.ErrNotInstalled) {
+		return r, &fleet.Unknown{
+			Because: "Chocolatey cannot be asked: choco.exe is not there, or in a folder that somebody else than an administrator has made",
+			Remedy:  `see whose C:\ProgramData\chocolatey is, and install Chocolatey again`, Err: err,
+		}
+	}
 	if err != nil {
 		return r, &fleet.Unknown{Because: "Chocolatey cannot be asked: " + fleet.Plain(err.Error()), Remedy: "see whether it works: choco --version", Err: err}
 	}
