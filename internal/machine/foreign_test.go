@@ -49,3 +49,19 @@ func TestAPipeInTheHandsOfAUserKeepsNobody(t *testing.T) {
 		t.Errorf("%q, %v", names, err)
 	}
 }
+
+func TestRootRunsNothingOfAFolderThatIsAnothers(t *testing.T) {
+	dir := t.TempDir()
+	if isAnothers("/usr/bin") || isAnothers(filepath.Join(dir, "none")) {
+		t.Error("the system's own programs are another's")
+	}
+	if os.Geteuid() != 0 {
+		return
+	}
+	if err := os.Chown(dir, 501, 20); err != nil {
+		t.Fatal(err)
+	}
+	if !isAnothers(dir) {
+		t.Error("root runs programs of a user's")
+	}
+}
