@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,6 +73,16 @@ func TestNothingOfALayerIsWrittenElsewhere(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 {
 		t.Error(entries, err)
+	}
+}
+
+func TestAnSBOMCannotTalkWithoutEnd(t *testing.T) {
+	var urls []string
+	for n := range 10_000 {
+		urls = append(urls, fmt.Sprintf("pkg:kind%d/x@1", n))
+	}
+	if found, err := fromURLs(urls); err != nil || len(found.Unknown) > 2000 || !strings.HasSuffix(found.Unknown, ", 9960 more") {
+		t.Errorf("%.2000s, %v", found.Unknown, err)
 	}
 }
 

@@ -49,6 +49,12 @@ func TestPackagesAreReadFromTheLayersOfAnImage(t *testing.T) {
 		{"an opaque folder hides those below", []v1.Layer{
 			layer(t, status, release), layer(t, file{name: "var/lib/dpkg/.wh..wh..opq"}, file{name: "var/lib/dpkg/status", text: openssl}),
 		}, []string{"apt|openssl|3.0.11-1~deb12u2|||Debian:12"}},
+		{"a layer that hides all below it", []v1.Layer{
+			layer(t, file{name: "lib/apk/db/installed", text: busybox}), layer(t, file{name: ".wh..wh..opq"}, status, release),
+		}, []string{"apt|libssl3|3.0.11-1+b1|openssl|3.0.11-1|Debian:12", "apt|openssl|3.0.11-1~deb12u2|||Debian:12"}},
+		{"a layer that hides all below it, and has no release", []v1.Layer{
+			layer(t, release, file{name: "lib/apk/db/installed", text: busybox}), layer(t, file{name: ".wh..wh..opq"}, file{name: "var/lib/dpkg/status", text: openssl}),
+		}, []string{"apt|openssl|3.0.11-1~deb12u2|||"}},
 		{"without a package manager", []v1.Layer{layer(t, release, file{name: "var/lib/dpkg/status.d/openssl", text: "Package: openssl\nVersion: 3.0.11-1~deb12u2\nArchitecture: amd64\n"},
 			file{name: "var/lib/dpkg/status.d/openssl.md5sums", text: "x"}), layer(t, file{name: "var/lib/dpkg/status.d/libssl3", text: "Package: libssl3\nSource: openssl\nVersion: 3.0.11-1~deb12u2\nArchitecture: amd64\n"})}, []string{
 			"apt|libssl3|3.0.11-1~deb12u2|openssl||Debian:12", "apt|openssl|3.0.11-1~deb12u2|||Debian:12",
@@ -79,6 +85,16 @@ func TestAnImageWithoutAPackageDatabaseIsUnknown(t *testing.T) {
 	_, err = l.reader.Look(t.Context(), scratch, linux, false)
 	if _, remedy := fleet.Explain(err); !errors.Is(err, ErrUndeclared) || !strings.Contains(remedy, "--layers") {
 		t.Error(err, remedy)
+	}
+}
+
+func TestAPackageDatabaseThatNamesNothingIsUnknown(t *testing.T) {
+	l := newLab(t)
+	for _, name := range []string{"var/lib/dpkg/status", "lib/apk/db/installed"} {
+		found, err := l.reader.Look(t.Context(), l.push(layer(t, file{name: "usr/lib/os-release", text: debian12}, file{name: name})), linux, true)
+		if because, remedy := fleet.Explain(err); err == nil || remedy == "" {
+			t.Errorf("%s: %+v, %q", name, found, because)
+		}
 	}
 }
 

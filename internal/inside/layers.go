@@ -197,6 +197,8 @@ func (x *extraction) entry(h *tar.Header, body io.Reader) (settle func(), err er
 	dir, base := path.Split(name)
 	dir = strings.TrimSuffix(dir, "/")
 	switch {
+	case base == opaque && dir == "": // all of it
+		return func() { x.hidden["."] = true }, nil
 	case base == opaque:
 		return x.hide(dir), nil
 	case strings.HasPrefix(base, whiteout):
@@ -243,7 +245,7 @@ func (x *extraction) gone(name string) bool {
 			return true
 		}
 	}
-	return x.settled[name]
+	return x.hidden["."] || x.settled[name]
 }
 
 // take writes a file of a package database. Of two in one layer the last counts.

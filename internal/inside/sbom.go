@@ -136,11 +136,22 @@ func fromURLs(urls []string) (Contents, error) {
 	return found, nil
 }
 
+// maxKinds bounds the kinds of packages that are told: package URLs have some thirty, and an SBOM may make up any number.
+const maxKinds = 40
+
 // notCompared says in words which entries no distribution's advisories speak of.
 func notCompared(others map[string]int) string {
 	var words []string
+	more := 0
 	for _, kind := range slices.Sorted(maps.Keys(others)) {
-		words = append(words, fmt.Sprintf("%d %s", others[kind], kind))
+		if len(words) < maxKinds {
+			words = append(words, fmt.Sprintf("%d %s", others[kind], kind))
+		} else {
+			more += others[kind]
+		}
+	}
+	if more > 0 {
+		words = append(words, fmt.Sprintf("%d more", more))
 	}
 	if len(words) == 0 {
 		return ""

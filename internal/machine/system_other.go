@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 )
 
 // rootFolder is where this computer's file system begins.
@@ -13,7 +14,18 @@ func rootFolder() string { return "/" }
 
 // searchPath is where programs are looked for: fixed, so that neither a bare cron environment nor a user's own programs matter.
 func searchPath() []string {
-	return []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
+	list := []string{"/usr/local/sbin", "/usr/local/bin"}
+	if Administers() {
+		list = slices.DeleteFunc(list, isAnothers)
+	}
+	return append(list, "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+}
+
+// isAnothers says whether a folder is somebody's who is not root, as /usr/local/bin is of whoever has installed Homebrew on a Mac with Intel's processor: root would
+// run whatever sudo or plutil that one has put there.
+func isAnothers(dir string) bool {
+	uid, err := OwnerOf(dir)
+	return err == nil && uid > 0
 }
 
 // systemVariables are those without which programs do not work here.

@@ -28,11 +28,23 @@ func rootFolder() string {
 func searchPath() []string {
 	root := rootFolder()
 	system := filepath.Join(root, "Windows", "System32")
-	list := []string{system, filepath.Join(root, "Windows"), filepath.Join(system, "Wbem"), filepath.Join(system, "WindowsPowerShell", "v1.0"), filepath.Join(root, "ProgramData", "chocolatey", "bin")}
+	list := []string{system, filepath.Join(root, "Windows"), filepath.Join(system, "Wbem"), filepath.Join(system, "WindowsPowerShell", "v1.0")}
+	list = append(list, ofChocolatey(root)...)
 	if local := os.Getenv("LocalAppData"); filepath.IsAbs(local) && !Administers() {
 		list = append(list, filepath.Join(local, "Microsoft", "WindowsApps"))
 	}
 	return list
+}
+
+// ofChocolatey gives the folder of Chocolatey's programs. Every user may make one of that name where there is none, so administrators run nothing of one that somebody else
+// has made.
+func ofChocolatey(root string) []string {
+	dir := filepath.Join(root, "ProgramData", "chocolatey")
+	programs := filepath.Join(dir, "bin")
+	if Administers() && (trusted(dir) != nil || trusted(programs) != nil) {
+		return nil
+	}
+	return []string{programs}
 }
 
 // systemVariables are those without which Windows' own programs, and installers, do not find what they need.

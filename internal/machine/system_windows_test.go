@@ -100,6 +100,16 @@ func TestWindowsFolderIsClosedAndTrusted(t *testing.T) {
 	}
 }
 
+func TestWindowsProgramsOfChocolateyAreAdministrators(t *testing.T) {
+	root := folder(t)
+	if err := MakeFolder(filepath.Join(root, "ProgramData", "chocolatey", "bin")); err != nil {
+		t.Fatal(err)
+	}
+	if got := ofChocolatey(root); len(got) != 1 || !strings.HasSuffix(got[0], `chocolatey\bin`) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestWindowsPathsAreOnItsDisk(t *testing.T) {
 	m := Local()
 	for name, want := range map[string]string{"/var/lib/redflag/jobs": `C:\ProgramData\redflag\state\jobs`, "/etc/redflag": `C:\ProgramData\redflag\config`, "/Windows": `C:\Windows`, "/etc/redflagx": `C:\etc\redflagx`} {

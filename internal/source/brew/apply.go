@@ -71,22 +71,28 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 	if err := w.Write(m, beforeFile, written); err != nil {
 		return fleet.Outcome{}, err
 	}
-	worst := 0
-	for _, b := range batches {
-		c, err := b.in.command(m, b.words()...)
-		if err != nil {
-			return fleet.Outcome{}, err
-		}
-		code, err := w.Carry(m, c)
-		if err != nil {
-			return fleet.Outcome{}, err
-		}
-		worst = max(worst, code)
-	}
-	if err := w.Write(m, codeFile, worst); err != nil {
-		return fleet.Outcome{}, err
+	if err := carry(m, batches, w); err != nil {
+		fmt.Fprintf(w.Log, "\nError: %v\n", err) // as brew says it; what was done until then is told below
 	}
 	return s.Settle(ctx, m, p, w)
+}
+
+// carry has brew do one batch after the other, and writes its worst exit code down.
+func carry(m *machine.Machine, batches []batch, w source.Work) error {
+	worst := 0
+	var problems []error
+	for _, b := range batches {
+		c, err := b.in.command(m, b.words()...)
+		if err == nil {
+			var code int
+			code, err = w.Carry(m, c)
+			worst = max(worst, code)
+		}
+		if err != nil {
+			worst, problems = max(worst, 1), append(problems, err)
+		}
+	}
+	return errors.Join(append(problems, w.Write(m, codeFile, worst))...)
 }
 
 // Settle implements source.Installer: the truth is what lies in the Cellar and in the Caskroom. brew goes on with the rest where one formula fails.

@@ -23,11 +23,17 @@ var environment = []string{
 	"HOMEBREW_NO_AUTO_UPDATE=1", "HOMEBREW_NO_ENV_HINTS=1", "HOMEBREW_NO_INSTALL_CLEANUP=1", "HOMEBREW_NO_COLOR=1", "HOMEBREW_NO_EMOJI=1", "NONINTERACTIVE=1",
 }
 
-// owner is whose a Homebrew is: who may write where formulae lie. On Macs with Intel's processors the prefix itself is root's.
-func (i installation) owner(m *machine.Machine) (int, error) {
-	uid, err := machine.OwnerOf(m.Path(path.Join(i.prefix, "Cellar")))
-	if errors.Is(err, os.ErrNotExist) {
-		uid, err = machine.OwnerOf(m.Path(i.program()))
+// owner is whose a Homebrew is: who may write where formulae lie. On Macs with Intel's processors the prefix itself is root's. It is root's only where nobody else can
+// put another program in the place of brew, which root would run.
+func (i installation) owner(m *machine.Machine) (uid int, err error) {
+	for _, file := range []string{path.Join(i.prefix, "Cellar"), i.program(), path.Dir(i.program()), i.prefix} {
+		uid, err = machine.OwnerOf(m.Path(file))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // nothing was installed yet
+		}
+		if err != nil || uid != 0 {
+			return uid, err
+		}
 	}
 	return uid, err
 }

@@ -62,7 +62,7 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	}
 	rows, strange := parse(r.Stdout, 4, 4)
 	problems := []error{pinError, complaint(strange)}
-	if r.Code != done && r.Code != enhanced {
+	if r.Code != done && r.Code != enhanced || r.Code == enhanced && len(rows)+len(strange) == 0 {
 		problems[1] = failed("choco outdated", r.Code, strange)
 	}
 	for _, row := range rows {
@@ -96,6 +96,12 @@ func ask(ctx context.Context, m *machine.Machine, words ...string) (machine.Resu
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	r, err := m.Run(ctx, machine.Command{Name: program, Args: append(words, "--no-color")})
+	if errors.Is(err, machine.ErrNotInstalled) {
+		return r, &fleet.Unknown{
+			Because: "Chocolatey cannot be asked: choco.exe is not there, or in a folder that somebody else than an administrator has made",
+			Remedy:  `see whose C:\ProgramData\chocolatey is, and install Chocolatey again`, Err: err,
+		}
+	}
 	if err != nil {
 		return r, &fleet.Unknown{Because: "Chocolatey cannot be asked: " + fleet.Plain(err.Error()), Remedy: "see whether it works: choco --version", Err: err}
 	}

@@ -87,6 +87,7 @@ func TestWhatCannotBeAskedIsUnknown(t *testing.T) {
 		"a feed that does not answer": {sourcetest.Reply{Stdout: feed + "\r\nvlc|3.0.20|3.0.21|false\r\n", Code: 2}, "Chocolatey could not ask for everything: " + feed, "vlc 3.0.20→3.0.21"},
 		"no feed at all":              {sourcetest.Reply{Stdout: feed + "\r\n", Code: 1}, "choco outdated ended with code 1: " + feed, ""},
 		"a code alone":                {sourcetest.Reply{Code: 255}, "choco outdated ended with code 255", ""},
+		"some, and none of them":      {sourcetest.Reply{Code: 2}, "choco outdated ended with code 2", ""},
 		"another table":               {sourcetest.Reply{Stdout: "7zip 23.1.0 24.8.0\r\n"}, "Chocolatey could not ask for everything: 7zip 23.1.0 24.8.0", ""},
 		"a newer form":                {sourcetest.Reply{Stdout: "vlc|3.0.20|3.0.21|false|extra\r\n", Code: 2}, "Chocolatey could not ask for everything: vlc|3.0.20|3.0.21|false|extra", ""},
 		"a name that is an option":    {sourcetest.Reply{Stdout: "--source=x|1|2|false\r\n", Code: 2}, "Chocolatey could not ask for everything: --source=x|1|2|false", ""},

@@ -38,7 +38,7 @@ func storesContainers(m *machine.Machine, data string) bool {
 
 func listsContainers(m *machine.Machine, dir string) bool {
 	for _, name := range []string{"containers.json", "volatile-containers.json"} {
-		data, err := m.ReadFile(path.Join(dir, name), maxStorage)
+		data, err := m.ReadForeign(path.Join(dir, name), maxStorage)
 		if os.IsNotExist(err) {
 			continue
 		}

@@ -215,5 +215,8 @@ func (Source) Undo(_ *machine.Machine, _ fleet.Plan, o fleet.Outcome, _ source.W
 		}
 		sel.Back = append(sel.Back, fleet.Change{Action: fleet.Downgrade, Name: d.Name, Arch: d.Arch, From: d.To, To: d.From})
 	}
+	if len(sel.Back) == 0 {
+		return sel, &fleet.Unknown{Because: "that job has changed nothing that could be undone"}
+	}
 	return sel, nil
 }

@@ -138,7 +138,11 @@ func (s Source) offered(ctx context.Context, m *machine.Machine) ([]one, error) 
 		masks, err := i.masks(ctx, m)
 		problems = append(problems, err)
 		for r, commit := range there {
-			list = append(list, one{i, r, commit, a.Refs[r.String()], covering(masks, r)})
+			o := one{i, r, commit, a.Refs[r.String()], covering(masks, r)}
+			if err != nil {
+				o.Offer.Lacks = "whether a mask keeps it as it is is not known"
+			}
+			list = append(list, o)
 		}
 		for _, because := range a.Failed {
 			problems = append(problems, &fleet.Unknown{Because: because, Remedy: "see what `flatpak remote-ls --updates` says, and look again: sudo redflag scan --refresh"})

@@ -134,7 +134,7 @@ var errMany = errors.New("there is more in it than can be")
 
 // entries lists the folders in a folder. One that is not there has none.
 func entries(m *machine.Machine, dir string) ([]string, error) {
-	f, err := m.Open(dir)
+	f, err := m.OpenForeign(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -3,6 +3,7 @@ package flatpak
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"redflag/internal/fleet"
 	"redflag/internal/source/sourcetest"
@@ -61,6 +62,31 @@ func TestATableThatIsNoneIsUnknown(t *testing.T) {
 	}
 }
 
+func TestWhatMayBeMaskedIsNotUpdated(t *testing.T) {
+	const one, two = "4c5848e9ecec152db4410f3c4336a1fad12fc2bd16ce409c2eda44716b27f81b", "81fb5fa6577ecc0b2f412f1e006bc0ec40f5c16e9db31a874d2ceb9cf23e9d3b"
+	if !root() {
+		return // what was asked lies where only root looks
+	}
+	s := sourcetest.NewScript(t)
+	s.Write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
+	dir := "root/.local/share/flatpak/app/org.demo.App/x86_64/stable"
+	s.Write("root/.local/share/flatpak/repo/config", "")
+	s.Write(dir+"/"+one+"/deploy", "")
+	deploy(t, s, dir, one)
+	s.Write("var/cache/redflag/flatpak/user-root.json", `{"asked":"`+time.Now().UTC().Format(time.RFC3339)+`","refs":{"app/org.demo.App/x86_64/stable":{"origin":"demo","to":"`+two+`"}}}`)
+	s.Answer("flatpak mask --user", sourcetest.Reply{Code: 1, Stderr: "error: it fails\n"})
+	if f := s.Unknown(Source{}, "flatpak does not answer: it fails"); len(f.Updates) != 1 || f.Updates[0].Blocked != fleet.KeptBack {
+		t.Errorf("%+v", f)
+	}
+	if p := s.Plan(Source{}, fleet.Selection{All: true}); len(p.Changes) > 0 {
+		t.Errorf("%+v", p.Changes)
+	}
+	s.Answer("flatpak mask --user", sourcetest.Reply{Stdout: "No masked patterns\n"})
+	if f := s.Finding(Source{}); len(f.Updates) != 1 || f.Updates[0].Blocked != "" {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestEveryCommandIsToTheLetter(t *testing.T) {
 	const one, two = "4c5848e9ecec152db4410f3c4336a1fad12fc2bd16ce409c2eda44716b27f81b", "81fb5fa6577ecc0b2f412f1e006bc0ec40f5c16e9db31a874d2ceb9cf23e9d3b"
 	s := sourcetest.NewScript(t)
@@ -99,6 +125,9 @@ func TestEveryCommandIsToTheLetter(t *testing.T) {
 	o, err := Source{}.Apply(t.Context(), m, p, w)
 	if err != nil || !o.Succeeded() || lines(o.Done) != "upgrade org.demo.App" {
 		t.Errorf("%+v, %v", o, err)
+	}
+	if sel, err := (Source{}).Undo(m, p, fleet.NewOutcome(), w); err == nil {
+		t.Errorf("nothing was done, and is undone: %+v", sel)
 	}
 	s.Write("var/lib/flatpak/repo/config", "[core]\nxa.masked=app/org.demo.App/x86_64/stable;\n")
 	s.Answer("flatpak mask --system --remove app/org.demo.App/x86_64/stable", sourcetest.Reply{})

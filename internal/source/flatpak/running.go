@@ -1,15 +1,11 @@
 package flatpak
 
 import (
-	"io"
-	"io/fs"
-	"os"
 	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
@@ -72,16 +68,11 @@ func uses(m *machine.Machine, dir string, refs []one, found *fleet.Restart) {
 	}
 }
 
-// open reads a file of a user's, which need not be a file: nothing waits for what may never come. It is empty where it cannot be read.
+// open reads a file of a user's. It is empty where it cannot be read.
 func open(m *machine.Machine, name string) string {
-	f, err := os.OpenFile(m.Path(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	text, err := m.ReadForeign(name, maxInfo)
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || info.Mode()&fs.ModeType != 0 {
-		return ""
-	}
-	text, _ := io.ReadAll(io.LimitReader(f, maxInfo))
 	return string(text)
 }

@@ -158,7 +158,10 @@ func (Source) carry(ctx context.Context, m *machine.Machine, w source.Work, word
 		return err
 	}
 	code, err := w.Carry(m, command(word))
-	return errors.Join(err, w.Write(m, codeFile, code))
+	if err := errors.Join(err, w.Write(m, codeFile, code)); err != nil {
+		fmt.Fprintf(w.Log, "\n%v\n", err) // what was done until then is told by what is there
+	}
+	return nil
 }
 
 // Settle implements source.Installer: the truth is what the system says of itself, and whether freebsd-update has put away what it had ready.

@@ -204,6 +204,11 @@ func (s Source) Scan(ctx context.Context, m *machine.Machine) (fleet.Finding, er
 	if err != nil {
 		return f, err
 	}
+	for _, d := range list {
+		if !slices.ContainsFunc(all, func(o device) bool { return o.ID == d.ID }) {
+			all = append(all, d) // it came between the two questions
+		}
+	}
 	var silent []string
 	called := names(all)
 	for i, d := range all {

@@ -82,6 +82,16 @@ func TestWhatMakersNameSaysWhatToPatchFirst(t *testing.T) {
 	}
 }
 
+func TestAnUpdateOfADeviceThatCameBetweenTwoQuestionsIsTold(t *testing.T) {
+	s := sourcetest.NewScript(t)
+	s.Answer("fwupdmgr --json get-devices", sourcetest.Reply{Stdout: `{"Devices":[]}`})
+	s.Answer("fwupdmgr --json get-updates", sourcetest.Reply{Stdout: `{"Devices":[{"Name":"Dock","DeviceId":"d","Version":"1","Releases":[{"Version":"2"}]}]}`})
+	s.Answer("fwupdmgr --json get-remotes", sourcetest.Reply{Stdout: fmt.Sprintf(`{"Remotes":[{"Id":"lvfs","Kind":"download","Enabled":true,"Mtime":%d}]}`, time.Now().Unix())})
+	if f := s.Finding(Source{}); len(f.Updates) != 1 || f.Updates[0].Name != "Dock" {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestTheInventoryIsOfDevicesThatTellTheirVersion(t *testing.T) {
 	list, err := Source{}.Packages(t.Context(), recorded(t, "laptop"))
 	if err != nil {

@@ -73,10 +73,14 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 		}
 	}
 	if err := errors.Join(err, w.Write(m, codeFile, code)); err != nil {
-		return fleet.Outcome{}, err
+		fmt.Fprintf(w.Log, "\n%v\n", err) // what was done until then is told below
 	}
 	o, err := s.Settle(ctx, m, p, w)
-	return o, errors.Join(err, before.restore(ctx, m))
+	if marks := before.restore(ctx, m); err == nil && marks != nil && o.Because == "" {
+		why, remedy := fleet.Explain(marks)
+		o.Because, o.Remedy = "which packages came because others need them is not marked any more: "+why, remedy
+	}
+	return o, err
 }
 
 // restore puts the marks back that packages had which came because others need them: to add an older one takes them away.

@@ -168,6 +168,10 @@ func TestTheWayBackPutsOlderPackagesInPlaceAndTakesNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(fleet.Explain(err))
 	}
+	s.Write("tmp/evil-1.pkg", "")
+	for _, c := range []fleet.Change{{Name: "../../../tmp/evil", To: "1"}, {Name: "icu", From: "72.1,1", To: "1/../../../../tmp/evil-1"}, {Name: "-y"}} {
+		refused(t, s, fleet.Selection{Back: []fleet.Change{c}}, "is no package")
+	}
 	if p := plan(t, s, sel); len(p.Changes) != 0 {
 		t.Errorf("what is so already is planned: %s", lines(p.Changes))
 	}
@@ -184,6 +188,11 @@ func TestTheWayBackPutsOlderPackagesInPlaceAndTakesNothingElse(t *testing.T) {
 	}
 	s.Answer("pkg add -f /var/cache/pkg/icu-72.1,1.pkg", sourcetest.Reply{Do: becomes(s, "1", strings.Replace(before, "icu\t72.1,1\tFreeBSD:14:amd64\t0\t1", "icu\t72.1,1\tFreeBSD:14:amd64\t0\t0", 1))})
 	s.Answer("pkg delete -y libpsl", sourcetest.Reply{})
+	s.Answer("pkg set -yA 1 icu", sourcetest.Reply{Code: 1, Stderr: "pkg: Insufficient privileges to modify the package database\n", Do: `mkdir "$root/job/code.json"`})
+	if o := apply(t, s, p, s.Work()); o.Succeeded() || lines(o.Done) != lines(p.Changes) || !strings.HasPrefix(o.Because, "which packages came because others need them") {
+		t.Errorf("%+v", o)
+	}
+	s.Answer(queryLine, sourcetest.Reply{Stdout: strings.Replace(before, "icu\t72.1,1", "icu\t74.2,1", 1) + "libpsl\t0.21.5_1\tFreeBSD:14:amd64\t0\t1\t5\tx\n"})
 	s.Answer("pkg set -yA 1 icu", sourcetest.Reply{Do: becomes(s, "2", before)})
 	if o := apply(t, s, p, s.Work()); !o.Succeeded() || lines(o.Done) != lines(p.Changes) {
 		t.Errorf("%+v", o)

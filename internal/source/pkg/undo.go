@@ -81,6 +81,9 @@ func (Source) Undo(m *machine.Machine, _ fleet.Plan, o fleet.Outcome, _ source.W
 func (Source) back(ctx context.Context, m *machine.Machine, p *fleet.Plan, installed []installedPackage) error {
 	var gone []string
 	for _, c := range p.Selection.Back {
+		if !packageName.MatchString(c.Name) || c.To != "" && !packageVersion.MatchString(c.To) { // it becomes the name of a file
+			return &fleet.Unknown{Because: fmt.Sprintf("%q is no package", fleet.Plain(c.Name+" "+c.To)), Remedy: "see what the job to undo has done"}
+		}
 		now := ""
 		if have := find(installed, c.Name); have != nil {
 			now = have.version

@@ -39,13 +39,16 @@ func Remember(ctx context.Context, m *machine.Machine, p fleet.Plan, w source.Wo
 	return installed, w.Write(m, beforeFile, snapshot{Packages: installed, Beside: beside(ctx, m, p.Changes)})
 }
 
-// Carry runs what changes the machine, and writes its exit code down.
+// Carry runs what changes the machine, and writes its exit code down. An error says that it did not begin.
 func Carry(m *machine.Machine, w source.Work, c machine.Command) error {
 	code, err := w.Carry(m, c)
 	if err != nil {
 		return err
 	}
-	return w.Write(m, codeFile, code)
+	if err := w.Write(m, codeFile, code); err != nil {
+		fmt.Fprintf(w.Log, "\n%v\n", err) // what was done the database tells
+	}
+	return nil
 }
 
 const (

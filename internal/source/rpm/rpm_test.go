@@ -16,6 +16,7 @@ import (
 
 	"redflag/internal/fleet"
 	"redflag/internal/machine"
+	"redflag/internal/source/sourcetest"
 )
 
 func pkg(text string) Package {
@@ -258,4 +259,12 @@ func FuzzCutNEVRA(f *testing.F) {
 		}
 		Scripts(text)
 	})
+}
+
+func TestWhatHasBegunIsNoErrorWhereItsCodeCannotBeKept(t *testing.T) {
+	s := sourcetest.NewScript(t)
+	s.Answer("dnf upgrade", sourcetest.Reply{Do: `mkdir "$root/job/code"`})
+	if err := Patiently(s.Machine(), s.Work(), machine.Command{Name: "dnf", Args: []string{"upgrade"}}, 0, "busy"); err != nil {
+		t.Error(err)
+	}
 }

@@ -125,6 +125,9 @@ func TestExactlyThePlannedRevisionIsAskedForAndTakenBack(t *testing.T) {
 	if o, err = quick.Settle(t.Context(), p.machine(), plan, w); err != nil || !o.Succeeded() {
 		t.Errorf("settled: %+v, %v", o, err)
 	}
+	if sel, err := (Source{}).Undo(p.machine(), plan, fleet.NewOutcome(), w); err == nil {
+		t.Errorf("nothing was done, and is undone: %+v", sel)
+	}
 	sel, err := Source{}.Undo(p.machine(), plan, o, w)
 	if err != nil {
 		t.Fatal(err)

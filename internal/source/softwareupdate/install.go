@@ -123,7 +123,7 @@ func (s Source) Apply(ctx context.Context, m *machine.Machine, p fleet.Plan, w s
 		code, err = w.Carry(m, machine.Command{Name: "softwareupdate", Args: append([]string{"--install", "--agree-to-license"}, labels(p)...)})
 	}
 	if err := errors.Join(err, w.Write(m, codeFile, code)); err != nil {
-		return fleet.Outcome{}, err
+		fmt.Fprintf(w.Log, "\n%v\n", err) // what was done until then is told below
 	}
 	return s.Settle(ctx, m, p, w)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -152,8 +153,8 @@ type history []installed
 const historyFile = "/Library/Receipts/InstallHistory.plist"
 
 func readHistory(ctx context.Context, m *machine.Machine) (history, error) {
-	if _, err := m.Stat(historyFile); err != nil {
-		return nil, nil //nolint:nilerr // nothing was installed since the system was
+	if _, err := m.Stat(historyFile); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // nothing was installed since the system was
 	}
 	v, err := property(ctx, m, historyFile)
 	if err != nil {

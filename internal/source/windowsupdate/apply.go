@@ -127,6 +127,9 @@ func stateOf(ctx context.Context, m *machine.Machine, words []string) (map[strin
 	if err != nil {
 		return nil, err
 	}
+	if err := r.doubts(); err != nil {
+		return nil, err // what is not in half an answer may be there all the same
+	}
 	now := map[string]update{}
 	for _, u := range r.Updates {
 		now[u.key()] = u
@@ -154,6 +157,7 @@ func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w 
 	if err != nil {
 		return o, err
 	}
+	told, why := results(m, w)
 	var waits []string
 	for _, c := range p.Changes {
 		key := cmp.Or(c.To, c.From)
@@ -162,7 +166,10 @@ func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w 
 		case known && u.Waits && !before[key].Waits:
 			waits = append(waits, c.Name)
 			o.Done = append(o.Done, c)
-		case known && u.Installed == install && before[key].Installed != install, !known && !install:
+		case known && u.Installed == install && before[key].Installed != install, !known && !install && before[key].Installed:
+			if told[key].Reboot {
+				waits = append(waits, c.Name)
+			}
 			o.Done = append(o.Done, c)
 		case known && u.Installed == install: // somebody else was faster
 		default:
@@ -173,25 +180,33 @@ func (s Source) Settle(ctx context.Context, m *machine.Machine, p fleet.Plan, w 
 		o.Reboot = fleet.Reboot{Needed: fleet.Needed, Because: []string{"Windows finishes at the next start: " + strings.Join(waits, ", ")}}
 	}
 	if len(o.Missing) > 0 {
-		o.Because, o.Remedy = whyMissing(m, o, w)
+		o.Because, o.Remedy = whyMissing(o, told, why)
 	}
 	return o, nil
 }
 
-// whyMissing says why updates were not installed, by their results in the log.
-func whyMissing(m *machine.Machine, o fleet.Outcome, w source.Work) (because, remedy string) {
+// results gives what the last script in the log has said of each update, or why it has done nothing.
+func results(m *machine.Machine, w source.Work) (map[string]reply, error) {
 	lines, err := said(m, w)
 	if err != nil {
-		return fleet.Explain(err)
+		return nil, err
 	}
-	results := map[string]reply{}
+	list := map[string]reply{}
 	for _, r := range lines {
 		if err := r.failure(); err != nil {
-			return fleet.Explain(err)
+			return nil, err
 		}
 		if r.Update != "" {
-			results[strings.ToLower(r.Update)] = r
+			list[strings.ToLower(r.Update)] = r
 		}
+	}
+	return list, nil
+}
+
+// whyMissing says why updates were not installed, by their results.
+func whyMissing(o fleet.Outcome, results map[string]reply, err error) (because, remedy string) {
+	if err != nil {
+		return fleet.Explain(err)
 	}
 	var reasons, remedies []string
 	for _, c := range o.Missing {

@@ -140,12 +140,12 @@ func TestUpdatesAreFetchedInstalledAndUninstalled(t *testing.T) {
 	s.Write("gone", `{"format":1,"code":2,"updates":[{"id":"7a1b2c3d-0000-4f4f-9abc-0123456789ab","revision":200}]}`)
 	s.Answer(shell+"'uninstall' "+both, sourcetest.Reply{
 		Do:     `for f in $(grep -lF "'state'" "$dir"/*.cmd); do cp "$root/gone" "${f%.cmd}.stdout"; done`,
-		Stdout: `{"format":1,"done":true}` + "\n",
+		Stdout: `{"format":1,"update":"` + net + `","code":2,"error":"0x00000000","reboot":true}` + "\n" + `{"format":1,"done":true}` + "\n",
 	})
 	if err := (Source{}).Fetch(t.Context(), s.Machine(), undo, w); err != nil {
 		t.Error(err)
 	}
-	if o, err = (Source{}).Apply(context.Background(), s.Machine(), undo, w); err != nil || lines(o.Done) != lines(undo.Changes) || !o.Succeeded() {
+	if o, err = (Source{}).Apply(context.Background(), s.Machine(), undo, w); err != nil || lines(o.Done) != lines(undo.Changes) || !o.Succeeded() || o.Reboot.Needed != fleet.Needed {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if _, err := (Source{}).Undo(s.Machine(), undo, o, w); err == nil {
@@ -200,6 +200,29 @@ func TestAnInterruptedInstallationIsSettledByWhatIsThere(t *testing.T) {
 	}
 }
 
+func TestWhatWindowsDoesNotSayIsNotTakenForUninstalled(t *testing.T) {
+	s := windows(t)
+	p, w := fleet.NewPlan("windowsupdate", fleet.Selection{}, s.Machine().Now()), s.Work()
+	p.Changes = []fleet.Change{{Action: fleet.Remove, Name: "KB5066128", From: net}}
+	if err := w.Write(s.Machine(), beforeFile, map[string]update{}); err != nil {
+		t.Fatal(err)
+	}
+	stands(s, "'"+net+"'")
+	if o, err := (Source{}).Settle(t.Context(), s.Machine(), p, w); err != nil || len(o.Done) > 0 || o.Succeeded() {
+		t.Errorf("it was not there before: %+v, %v", o, err)
+	}
+	if err := w.Write(s.Machine(), beforeFile, map[string]update{net: at(net, installed)}); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := (Source{}).Settle(t.Context(), s.Machine(), p, w); err != nil || !o.Succeeded() || len(o.Done) != 1 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	s.Answer(shell+"'state' 'offline' '"+net+"'", sourcetest.Reply{Stdout: `{"format":1,"code":3,"updates":[]}` + "\n"})
+	if o, err := (Source{}).Settle(t.Context(), s.Machine(), p, w); err == nil {
+		t.Errorf("half an answer is believed: %+v", o)
+	}
+}
+
 func TestOnlyUpdatesOfWindowsAreGivenToItsScripts(t *testing.T) {
 	s := windows(t)
 	for _, to := range []string{"", "x'; Remove-Item C:\\ -Recurse #", net + " ", "0:1"} {
@@ -209,7 +232,7 @@ func TestOnlyUpdatesOfWindowsAreGivenToItsScripts(t *testing.T) {
 			t.Errorf("%q is installed", to)
 		}
 	}
-	if got := machine.PowerShell("", "it's").Args[6]; got != "& ([ScriptBlock]::Create($env:REDFLAG_SCRIPT)) 'it''s'" {
+	if got := machine.PowerShell("", "it's", "’; x").Args[6]; got != "& ([ScriptBlock]::Create($env:REDFLAG_SCRIPT)) 'it''s' '’’; x'" {
 		t.Error(got)
 	}
 }

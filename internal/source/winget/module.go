@@ -47,6 +47,9 @@ func ask(ctx context.Context, m *machine.Machine) ([]row, error) {
 			Because: fmt.Sprintf("the module Microsoft.WinGet.Client failed with %s: %s", fleet.Plain(a.Error), fleet.Plain(a.Message)), Remedy: "see what `Get-WinGetPackage` says in PowerShell",
 		}
 	}
+	if len(a.Packages) == 0 {
+		return nil, &fleet.Unknown{Because: "the module Microsoft.WinGet.Client lists nothing, and no Windows has nothing installed", Remedy: "see what `Get-WinGetPackage` says in PowerShell, as the same user"}
+	}
 	return a.Packages, nil
 }
 
@@ -97,7 +100,7 @@ func versions(ctx context.Context, m *machine.Machine) (map[string]string, error
 		return nil, err
 	}
 	data, err := readExport(file)
-	if err != nil {
+	if err != nil || r.Code != 0 {
 		because, remedy := explain(r.Code)
 		return nil, &fleet.Unknown{Because: "winget does not say what is installed: " + because, Remedy: remedy, Err: err}
 	}

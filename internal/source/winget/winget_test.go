@@ -99,6 +99,24 @@ func TestTheModuleSaysWhatIsOutdated(t *testing.T) {
 	}
 }
 
+func TestAnInventoryThatIsEmptyOrHalfIsUnknown(t *testing.T) {
+	s := windows(t, true)
+	for _, packages := range []string{"[]", "null"} {
+		s.Answer(asks, sourcetest.Reply{Stdout: `{"format":1,"module":true,"packages":` + packages + "}\n"})
+		if f := scan(t, s); f.State != fleet.Uncertain {
+			t.Errorf("%s: %+v", packages, f)
+		}
+		if list, err := (Source{}).Packages(t.Context(), s.Machine()); err == nil {
+			t.Errorf("%s: %v", packages, list)
+		}
+	}
+	s = windows(t, false)
+	s.Answer(exports, sourcetest.Reply{Code: 1, Do: `for d in "$root"/tmp/redflag-winget-*; do cp "$root/export" "$d/export.json"; done`})
+	if list, err := (Source{}).Packages(t.Context(), s.Machine()); err == nil {
+		t.Errorf("%v", list)
+	}
+}
+
 func TestATableIsReadByItsColumnsInAnyLanguage(t *testing.T) {
 	for name, c := range map[string]struct{ updates, because string }{
 		"upgrades-en.txt": {"Chocolatey.Chocolatey 2.2.0→2.3.0, Git.Git 2.50.1→2.51.0.2, Microsoft.PowerToys 0.85.1→0.86.0, Mozilla.Firefox 130.0→131.0.2",
