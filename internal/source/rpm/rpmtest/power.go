@@ -34,7 +34,11 @@ func (l *Lab) LosesPower(programs ...string) {
 		if _, err := os.Stat(l.Path("/tmp/slow-began")); err == nil {
 			break
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case <-done:
+			l.Fatal("it ended before it had begun")
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 	l.kill(programs...)
 	<-done
